@@ -1,0 +1,125 @@
+"""CuPy: every elementwise record is one kernel, compiled from the record's CUDA expression."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import cupy
+import numpy as np
+
+from ..devices import device
+from ..dtypes import REDUCED, dtype, float32
+from ..dtypes import of as dtype_of
+from ..errors import MissingCuda
+
+if TYPE_CHECKING:
+    from ..op import Op
+
+xp = cupy
+is_array = cupy.ndarray.__instancecheck__
+DEVICES = cupy.cuda.runtime.getDeviceCount()
+
+_CTYPES = {
+    "bool": "bool", "uint8": "unsigned char", "int8": "signed char", "int16": "short", "int32": "int",
+    "int64": "long long", "float16": "float", "bfloat16": "float", "float32": "float", "float64": "double",
+    "complex64": "complex<float>", "complex128": "complex<double>",
+}  # fmt: skip
+
+
+def device_of(array: Any) -> device:
+    return device("cuda", array.device.id)
+
+
+def Scope(where: device) -> Any:  # noqa: N802  makes a CuPy class
+    """A context in which ``where`` is the current device."""
+    return cupy.cuda.Device(where.index)
+
+
+def resolve(where: device) -> device:
+    """``where`` with its index filled in; MissingCuda if there is no such device."""
+    index = cupy.cuda.runtime.getDevice() if where.index is None else where.index
+    if index >= DEVICES:
+        raise MissingCuda(f"CUDA error: invalid device ordinal: cuda:{index} was asked for, {DEVICES} present")
+    return device("cuda", index)
+
+
+def ctype(d: dtype) -> str:
+    """The C++ type that values of ``d`` are computed in (16-bit floats in float)."""
+    return _CTYPES[d.name]
+
+
+@lru_cache(maxsize=4096)
+def kernel(
+    name: str, inputs: tuple[np.dtype, ...], outputs: tuple[np.dtype, ...], computed: tuple[str, ...], body: str
+) -> Any:
+    """An elementwise kernel that reads ``in0 …`` into ``x0 …`` of types ``computed`` and runs ``body``."""
+    loads = "\n".join(f"const {c} x{i} = static_cast<{c}>(in{i});" for i, c in enumerate(computed))
+    return cupy.ElementwiseKernel(
+        ", ".join(f"{d.name} in{i}" for i, d in enumerate(inputs)),
+        ", ".join(f"{d.name} out{i}" for i, d in enumerate(outputs)),
+        f"{loads}\n{body}",
+        name,
+    )
+
+
+def launch(
+    name: str,
+    operands: Sequence[Any],
+    inputs: Sequence[dtype],
+    computed: Sequence[dtype],
+    outputs: Sequence[dtype],
+    body: str,
+    out: Any = None,
+) -> Any:
+    """Run ``body`` over the broadcast ``operands`` (arrays or Python numbers)."""
+    made = kernel(
+        name,
+        tuple(d.numpy for d in inputs),
+        tuple(d.numpy for d in outputs),
+        tuple(map(ctype, computed)),
+        body,
+    )
+    if not any(isinstance(operand, cupy.ndarray) for operand in operands):
+        raise TypeError(f"{name}: expected at least one array, got only numbers")
+    return made(*operands) if out is None else made(*operands, out)
+
+
+def elementwise(op: "Op", operands: tuple[Any, ...]) -> Any:
+    """``op`` on arrays as they are, promoted by NumPy's rules."""
+    computed = dtype_of(np.result_type(*(o.dtype if isinstance(o, cupy.ndarray) else o for o in operands)))
+    return compute(op, operands, op.computes_in(computed), op.gives(op.computes_in(computed)))
+
+
+def compute(
+    op: "Op", operands: tuple[Any, ...], computed: dtype, result: dtype, out: Any = None
+) -> Any:
+    """``op`` on operands cast to ``computed`` inside its kernel, the result cast to ``result``."""
+    inner = float32 if computed in REDUCED else computed
+    inputs = [dtype_of(o.dtype) if isinstance(o, cupy.ndarray) else computed for o in operands]
+    kinds = [inputs[i] if i in op.conditions else inner for i in range(len(operands))]
+    expression = op.cuda.format(*(f"x{i}" for i in range(len(operands))))
+    return launch(f"fwd_{op.name}", operands, inputs, kinds, [result], f"out0 = {expression};", out)
+
+
+def scalar(value: complex, _: dtype) -> complex:
+    """A Python number as an operand: an argument of the kernel, never a copy to the device."""
+    return value
+
+
+def empty(shape: tuple[int, ...], d: dtype, where: device) -> Any:
+    with Scope(where):
+        return cupy.empty(shape, d.numpy)
+
+
+def from_host(array: np.ndarray, where: device) -> Any:
+    with Scope(where):
+        return cupy.asarray(array)
+
+
+def to_host(array: Any) -> np.ndarray:
+    return cupy.asnumpy(array)
+
+
+def shares_memory(x: Any, y: Any) -> bool:
+    """Whether one is a view of the other's memory."""
+    return x.data.mem is y.data.mem

@@ -1,0 +1,86 @@
+"""NumPy: the reference."""
+
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..devices import cpu, device
+from ..dtypes import REDUCED, dtype, float32
+from ..dtypes import of as dtype_of
+from ..modes import modes
+
+if TYPE_CHECKING:
+    from ..op import Op
+
+xp = np
+is_array = np.ndarray.__instancecheck__
+# NumPy 2.3 made ``out=...`` return arrays, not scalars, for 0-d results
+RETURNS_ARRAYS = np.lib.NumpyVersion(np.__version__) >= "2.3.0"
+
+
+def device_of(_: np.ndarray) -> device:
+    return cpu
+
+
+def Scope(_: device) -> Any:  # noqa: N802  stands in for a class of the other backend
+    """A context in which the device is current: nothing to do on the CPU."""
+    return nullcontext()
+
+
+def widen(array: Any) -> Any:
+    """16-bit floats are computed in float32, as PyTorch does."""
+    if isinstance(array, np.ndarray) and dtype_of(array.dtype) in REDUCED:
+        return array.astype(np.float32)
+    return array
+
+
+def elementwise(op: "Op", operands: tuple[Any, ...]) -> np.ndarray:
+    """``op`` on arrays as they are; 16-bit floats in float32, and back."""
+    result = np.asarray(modes.quiet(op.numpy, *map(widen, operands)))
+    if op.result == "same":
+        narrow = next((a.dtype for a in operands if isinstance(a, np.ndarray)), result.dtype)
+        if dtype_of(narrow) in REDUCED and result.dtype == np.float32:
+            return result.astype(narrow)
+    return result
+
+
+def compute(
+    op: "Op", operands: tuple[Any, ...], computed: dtype, result: dtype, out: np.ndarray | None = None
+) -> np.ndarray:
+    """``op`` on operands cast to ``computed``, the result cast to ``result`` (and written to ``out``)."""
+    inner = float32 if computed in REDUCED else computed
+    cast = [
+        operand if operand is None else np.asarray(operand, None if i in op.conditions else inner.numpy)
+        for i, operand in enumerate(operands)
+    ]
+    if out is not None and isinstance(op.numpy, np.ufunc) and out.dtype == inner.numpy == result.numpy:
+        modes.quiet(op.numpy, *cast, out=out)
+        return out
+    value = np.asarray(modes.quiet(op.numpy, *cast)).astype(result.numpy, copy=False)
+    if out is not None:
+        out[...] = value
+        return out
+    return value
+
+
+def scalar(value: complex, d: dtype) -> np.ndarray:
+    """A Python number as an operand."""
+    return np.asarray(value, d.numpy)
+
+
+def empty(shape: tuple[int, ...], d: dtype, _: device = cpu) -> np.ndarray:
+    return np.empty(shape, d.numpy)
+
+
+def from_host(array: np.ndarray, _: device = cpu) -> np.ndarray:
+    return array
+
+
+def to_host(array: np.ndarray) -> np.ndarray:
+    return array
+
+
+def shares_memory(x: np.ndarray, y: np.ndarray) -> bool:
+    """Whether one is a view of the other's memory."""
+    return np.may_share_memory(x, y)

@@ -1,0 +1,58 @@
+"""What this package raises.
+
+    Error
+    ├── ShapeError   (RuntimeError)   sizes that do not fit each other
+    ├── DtypeError   (RuntimeError)   a dtype that the operation does not take
+    ├── DeviceError  (RuntimeError)   operands on several devices
+    ├── GraphError   (RuntimeError)   the graph cannot be built, changed or walked as asked
+    │   ├── FreedError                its saved arrays are gone
+    │   └── StaleError                its saved arrays were written to afterwards
+    ├── MissingCuda  (AssertionError) 'cuda' was asked for and is not there
+    └── Unsupported  (AttributeError) torch has it, this package does not
+
+Each is also the builtin type that PyTorch raises in its place, so ``except RuntimeError`` keeps working.
+"""
+
+
+class Error(Exception):
+    """Base of every exception that this package defines."""
+
+
+class ShapeError(Error, RuntimeError):
+    """Sizes that do not fit each other."""
+
+
+class DtypeError(Error, RuntimeError):
+    """A dtype that the operation does not take."""
+
+
+class DeviceError(Error, RuntimeError):
+    """Operands on several devices."""
+
+
+class GraphError(Error, RuntimeError):
+    """The graph cannot be built, changed or walked as asked."""
+
+
+class FreedError(GraphError):
+    """The saved arrays of a node were freed by an earlier backward pass."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Trying to backward through the graph a second time (or directly access saved tensors after they "
+            "have already been freed). Saved intermediate values of the graph are freed when you call "
+            ".backward() or autograd.grad(). Specify retain_graph=True if you need to backward through the "
+            "graph a second time or if you need to access saved tensors after calling backward."
+        )
+
+
+class StaleError(GraphError):
+    """A saved array was written to after the node saved it."""
+
+
+class MissingCuda(Error, AssertionError):
+    """'cuda' was asked for and is not there."""
+
+
+class Unsupported(Error, AttributeError):
+    """PyTorch has it, this package does not."""

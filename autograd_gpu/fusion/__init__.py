@@ -1,0 +1,1 @@
+"""Formulas over arrays that have not run yet, and the code generated from them."""

@@ -1,0 +1,28 @@
+"""Formulas as C-family text: statements of a kernel's body."""
+
+import math
+
+from ..op import Op
+from .expr import Expr, fold
+
+
+def literal(value: float, ctype: str) -> str:
+    """``value`` as a C++ expression of type ``ctype``; nan and inf have no literal of their own."""
+    if math.isnan(value):
+        return f"{ctype}(nan(\"\"))"
+    if math.isinf(value):
+        return f"{ctype}({'-' if value < 0 else ''}1.0/0.0)"
+    return f"{ctype}({value!r})"
+
+
+def statements(roots: tuple[Expr, ...], names: dict[int, str], ctype: str) -> tuple[list[str], tuple[str, ...]]:
+    """Lines that compute ``roots`` from variables ``names[slot]`` in ``ctype``, and the names of their values."""
+    lines: list[str] = []
+
+    def let(op: Op, *args: str) -> str:
+        name = f"t{len(lines)}"
+        lines.append(f"const auto {name} = {op.cuda.format(*args)};")
+        return name
+
+    results = fold(roots, var=names.__getitem__, const=lambda value: literal(value, ctype), call=let)
+    return lines, results

@@ -1,0 +1,62 @@
+"""The direct road: an op's pullback as a Python function, written once from its formulas."""
+
+from collections.abc import Callable
+from typing import Any
+
+from ..op import Op
+from .expr import fold, slots, vjp
+
+
+def saved_by(op: Op, *, complex: bool = False) -> tuple[frozenset[int], ...]:  # noqa: A002
+    """For each operand, the slots that its cotangent reads besides the cotangent of the result."""
+    cotangent = op.arity + 1
+    return tuple(
+        frozenset() if formula is None else slots(formula) - {cotangent} for formula in vjp(op, complex=complex)
+    )
+
+
+def compile_pullback(
+    op: Op,
+    function: Callable[[Op], tuple[str, Any]],
+    constant: Callable[[float], Any],
+    unpack: str,
+    *,
+    complex: bool = False,  # noqa: A002
+) -> Callable[[Any, Any], tuple[Any, ...]]:
+    """The method ``pullback(self, g)`` of ``op``'s nodes.
+
+    The formulas become one line a step, on names: ``function(op)`` gives the text that calls an op
+    (with ``{}`` for the operands) and what its name means, ``constant(value)`` what a number becomes, and
+    ``unpack`` the method that returns what was saved. So the same formulas run on arrays and on Tensors.
+    """
+    namespace: dict[str, Any] = {}
+    lines: list[str] = []
+
+    def let_constant(value: float) -> str:
+        name = f"k{len(namespace)}"
+        namespace[name] = constant(value)
+        return name
+
+    def let(inner: Op, *args: str) -> str:
+        text, namespace[inner.name] = function(inner)
+        lines.append(f"{inner.name}({text.format(', '.join(args))})")
+        return f"t{len(lines) - 1}"
+
+    formulas = vjp(op, complex=complex)
+    used = slots(*filter(None, formulas))
+    names = [*(f"x{i}" for i in range(op.arity)), "y", "g"]
+    body = [f"{', '.join(f'p{i}' for i in range(op.arity))}, = self.parents"]
+    if used - {op.arity + 1}:
+        kept = [name if i in used else "_" for i, name in enumerate(names[:-1])]
+        body.append(f"{', '.join(kept)} = self.{unpack}()")
+    for i, formula in enumerate(formulas):
+        lines.clear()
+        result = "None" if formula is None else fold((formula,), var=names.__getitem__, const=let_constant, call=let)[0]
+        body += [f"g{i} = None", f"if p{i} is not None:"]
+        body += [f"    t{n} = {line}" for n, line in enumerate(lines)]
+        body.append(f"    g{i} = {result}")
+    body.append(f"parts = {', '.join(f'g{i}' for i in range(op.arity))},")
+    body.append("return parts if self.fit is None else self.fitted(parts)")
+    source = "def pullback(self, g):\n" + "\n".join(f"    {line}" for line in body)
+    exec(compile(source, f"<pullback of {op.name}>", "exec"), namespace)  # noqa: S102  our own text
+    return namespace["pullback"]  # type: ignore[no-any-return]

@@ -1,0 +1,125 @@
+"""A formula over arrays that has not run: interned nodes, one traversal, and an op's derivatives as formulas."""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, ClassVar, TypeVar
+from weakref import WeakValueDictionary
+
+from ..op import COMPARISONS, OPERATORS, TABLE, UNARY, Op
+
+T = TypeVar("T")
+
+
+class Expr:
+    """``op(*args)``, a slot (``op`` is int) or a constant (``op`` is float). Interned: equal is identical.
+
+    Slots of an op's formulas: its operands from 0 on, then its result, then the cotangent.
+    """
+
+    __slots__ = ("__weakref__", "args", "op")
+    op: Any
+    args: tuple[Any, ...]
+    _live: ClassVar["WeakValueDictionary[tuple[Any, ...], Expr]"] = WeakValueDictionary()
+
+    def __new__(cls, op: Any, *args: Any) -> "Expr":
+        if (found := cls._live.get(key := (op, *args))) is None:
+            found = super().__new__(cls)
+            found.op, found.args = op, args
+            cls._live[key] = found
+        return found
+
+    @classmethod
+    def _apply_op(cls, op: Op, operands: tuple[Any, ...], params: dict[str, Any]) -> "Expr":
+        if params:
+            raise TypeError(f"{op.name} takes no parameters inside a formula, got {', '.join(params)}")
+        return cls(op, *map(as_expr, operands))
+
+
+def slot(number: int) -> Expr:
+    return Expr(int, number)
+
+
+def const(value: float) -> Expr:
+    return Expr(float, float(value).hex())  # text: 0.0 and -0.0 differ, nan equals itself
+
+
+def as_expr(value: Any) -> Expr:
+    return value if isinstance(value, Expr) else const(value)
+
+
+def _operator(name: str, *, swap: bool = False) -> Callable[..., Expr]:
+    if swap:
+        return lambda self, other: TABLE[name](other, self)
+    return lambda *operands: TABLE[name](*operands)
+
+
+for _python, _name in {**OPERATORS, **COMPARISONS, **UNARY}.items():
+    if _python not in ("eq", "ne"):  # identity, as interning needs
+        setattr(Expr, f"__{_python}__", _operator(_name))
+    if _python in OPERATORS:
+        setattr(Expr, f"__r{_python}__", _operator(_name, swap=True))
+
+
+def fold(
+    roots: tuple[Expr, ...],
+    *,
+    var: Callable[[int], T],
+    const: Callable[[float], T],
+    call: Callable[..., T],
+) -> tuple[T, ...]:
+    """Interpret ``roots`` bottom-up, each distinct node once; iterative, so depth is unbounded."""
+    done: dict[Expr, T] = {}
+    stack = list(reversed(roots))
+    while stack:
+        node = stack[-1]
+        if node in done:
+            stack.pop()
+        elif node.op is int:
+            done[node] = var(*node.args)
+        elif node.op is float:
+            done[node] = const(float.fromhex(*node.args))
+        elif todo := [arg for arg in node.args if arg not in done]:
+            stack.extend(reversed(todo))
+        else:
+            done[node] = call(node.op, *(done[arg] for arg in node.args))
+    return tuple(done[root] for root in roots)
+
+
+def slots(*roots: Expr) -> frozenset[int]:
+    """The slots that ``roots`` read."""
+    found: set[int] = set()
+    fold(roots, var=found.add, const=lambda _: None, call=lambda *_: None)
+    return frozenset(found)
+
+
+ONE, MINUS_ONE, ZERO = const(1.0), const(-1.0), const(0.0)
+
+
+def times(g: Expr, partial: Expr) -> Expr:
+    """``g * partial``, where 1 and -1 need no product and a literal 0 branch of ``where`` means no path."""
+    if partial is ONE:
+        return g
+    if partial is MINUS_ONE:
+        return TABLE.neg(g)
+    if partial.op is TABLE.where and ZERO in partial.args[1:]:
+        condition, *branches = partial.args
+        return TABLE.where(condition, *(b if b is ZERO else times(g, b) for b in branches))
+    return TABLE.mul(g, partial)
+
+
+@cache
+def vjp(op: Op, *, complex: bool = False) -> tuple[Expr | None, ...]:  # noqa: A002
+    """The cotangent of each operand of ``op`` as a formula (None where there is none).
+
+    For complex numbers this is PyTorch's convention: the cotangent is the conjugate Wirtinger
+    derivative, ``g * conj(partial)`` for a holomorphic op.
+    """
+    if op.partials is None:
+        return (None,) * op.arity
+    *operands, y, g = map(slot, range(op.arity + 2))
+    if complex and op.complex_vjp is not None:
+        return tuple(None if part is None else as_expr(part) for part in op.complex_vjp(g, *operands, y))
+    partials = [None if p is None else as_expr(p) for p in op.partials(*operands, y)]
+    if complex:
+        partials = [p if p is None or p.op is float else TABLE.conj(p) for p in partials]
+    return tuple(None if partial is None else times(g, partial) for partial in partials)

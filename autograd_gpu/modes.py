@@ -1,0 +1,39 @@
+"""The switches of the running thread, and the name that the package prints itself under."""
+
+import contextvars
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+
+def _quiet() -> Callable[..., Any]:
+    """A caller that runs a NumPy function with floating-point warnings off, for 30 ns a call.
+
+    PyTorch computes 1/0 and log(-1) without a word; ``np.errstate`` around each call would cost
+    more than the call, and setting it globally would silence the user's own NumPy code.
+    """
+    with np.errstate(all="ignore"):
+        return contextvars.copy_context().run
+
+
+class Modes(threading.local):
+    """One thread's switches; a new thread starts with these values."""
+
+    grad = True  # operations on tensors that require grad are recorded
+    inference = False  # tensors made now can never be recorded
+    anomaly = False  # nodes remember where they were made, and gradients are checked for nan
+    check_nan = True
+
+    def __init__(self) -> None:
+        self.quiet = _quiet()
+
+
+modes = Modes()
+
+
+class Namespace:
+    """``autograd_gpu`` in texts such as ``autograd_gpu.float32``; ``torch`` while running a torch script."""
+
+    name = "autograd_gpu"

@@ -1,0 +1,197 @@
+"""Nodes that know arrays: what an operation saved, as arrays or as Tensors again, and how cotangents fit operands."""
+
+import linecache
+from collections.abc import Callable
+from functools import cache
+from typing import Any, ClassVar
+
+import numpy as np
+
+from . import backends
+from .backends import Type, _numpy
+from .backends._numpy import RETURNS_ARRAYS
+from .engine import Node, next_sequence
+from .errors import GraphError
+from .fusion.direct import compile_pullback
+from .fusion.launch import kernel_pullback
+from .op import TABLE, ArrayOp, Op, Operation
+from .tensor import Tensor, wrap
+
+
+def is_array(value: Any) -> bool:
+    return hasattr(value, "dtype") and hasattr(value, "shape")
+
+
+def fit(x: Any, type_: Type, shape: tuple[int, ...]) -> Any:
+    """The cotangent ``x`` of a broadcast and promoted operand, as one of the operand itself."""
+    is_complex = x.dtype.is_complex if isinstance(x, Tensor) else x.dtype.kind == "c"
+    if is_complex and not type_.dtype.is_complex:
+        x = TABLE.real(x)
+    if x.shape != shape:
+        x = TABLE.sum_to_size(x, size=shape)
+    return x if (x._type if isinstance(x, Tensor) else backends.type_of(x)) is type_ else TABLE.to(x, type_=type_)
+
+
+class ArrayNode(Node):
+    """A node of an operation of the table."""
+
+    __slots__ = ()
+    op: ClassVar[Operation]
+
+    def fitted(self, parts: tuple[Any, ...]) -> tuple[Any, ...]:
+        """``parts`` in the operands' own shapes and types, where those differ from the result's."""
+        assert self.fit is not None
+        return tuple(
+            part if part is None or own is None else fit(part, *own) for part, own in zip(parts, self.fit, strict=True)
+        )
+
+    def restore(self) -> tuple[Any, ...]:
+        """What was saved as Tensors with their history: operands first, then the result."""
+        saved = self.unpack()
+        operands = tuple(
+            self.with_history(value, parent) for value, parent in zip(saved, self.parents, strict=False)
+        )
+        return operands + tuple(self.with_history(value, self) for value in saved[len(operands) :])
+
+    @staticmethod
+    def with_history(value: Any, origin: Any) -> Any:
+        """A saved array as the Tensor that ``origin`` (a node, a leaf or None) made."""
+        if not is_array(value) or isinstance(value, Tensor):
+            return value
+        if isinstance(origin, Tensor):
+            if origin.array is value:
+                return origin
+            origin = Alias(origin)
+        result = wrap(value)
+        result._node = origin
+        return result
+
+    def check(self, parts: tuple[Any, ...]) -> None:
+        for i, part in enumerate(parts):
+            array = part.array if isinstance(part, Tensor) else part
+            if is_array(array) and array.dtype.kind in "fcV" and bool(backends.of(array).xp.isnan(array).any()):
+                raise GraphError(f"Function '{self.name()}' returned nan values in its {i}th output.")
+
+    def stale(self, number: int, before: int) -> str:
+        """torch's message, and which line saved the array and which wrote to it."""
+        assert self.saved is not None
+        array, counter = self.saved[number], self.counters[number]
+        type_ = backends.type_of(array)
+        where = "torch.cuda." if type_.device.type == "cuda" else "torch."
+        made_by_me = number >= len(self.parents)
+        maker = self.name() if made_by_me else counter.operation
+        origin = f", which is output 0 of {maker.rpartition('Backward')[0] or maker}," if maker else ""
+        return (
+            "one of the variables needed for gradient computation has been modified by an inplace operation: "
+            f"[{where}{type_.dtype.typename} {list(array.shape)}]{origin} is at version {counter.count}; "
+            f"expected version {before} instead. Hint: enable anomaly detection to find the operation that failed "
+            "to compute its gradient, with torch.autograd.set_detect_anomaly(True, check_nan=False).\n"
+            f"Saved by {self.name()} at {describe(self.line)}\nWritten to at {counter.writer}"
+        )
+
+
+class Alias(ArrayNode):
+    """The identity: a saved array that a leaf held when it was saved, and no longer holds."""
+
+    __slots__ = ()
+
+    def __init__(self, leaf: Tensor) -> None:
+        self.parents, self.saved, self.counters = (leaf,), (), ()
+        self.sequence, self.line = next_sequence(), (None, 0)
+
+    def pullback(self, grad: Any) -> tuple[Any, ...]:
+        return (grad,)
+
+    recorded_pullback = pullback
+
+
+def describe(line: tuple[Any, int]) -> str:
+    """``file:number: text`` of the source line of an instruction of a code object."""
+    code, instruction = line
+    if code is None:
+        return "an unknown line"
+    number = next((n for start, end, n in code.co_lines() if start <= instruction < end and n), code.co_firstlineno)
+    return f"{code.co_filename}:{number}: {linecache.getline(code.co_filename, number).strip()}"
+
+
+def on_numpy(op: Op) -> tuple[str, Any]:
+    """How generated text calls ``op`` on NumPy arrays, so that 0-d results stay arrays."""
+    return ("{}, out=..." if isinstance(op.numpy, np.ufunc) and RETURNS_ARRAYS else "{}"), op.numpy
+
+
+def on_tensors(op: Op) -> tuple[str, Any]:
+    return "{}", op
+
+
+def widened(pullback: Callable[[Any, Any], tuple[Any, ...]]) -> Callable[[Any, Any], tuple[Any, ...]]:
+    """``pullback`` for 16-bit floats: computed in float32, and back."""
+
+    def wide(self: Any, g: Any) -> tuple[Any, ...]:
+        narrow = g.dtype
+        parts = pullback(Widened(self), g.astype(np.float32))
+        parts = tuple(part if part is None else part.astype(narrow) for part in parts)
+        return parts if self.fit is None else self.fitted(parts)  # type: ignore[no-any-return]
+
+    return wide
+
+
+class Widened:
+    """A node as its pullback sees it, with 16-bit floats as float32."""
+
+    fit = None
+
+    def __init__(self, node: Node) -> None:
+        self.parents, self.unpack = node.parents, lambda: tuple(map(_numpy.widen, node.unpack()))
+
+
+@cache
+def node_class(op: Op, computed: Type) -> type[ArrayNode]:
+    """The class of the nodes that record ``op`` when it is computed in the type ``computed``."""
+    is_complex = computed.dtype.is_complex
+    if computed.device.type == "cuda":
+        pullback = kernel_pullback(op, complex=is_complex)
+    else:
+        inner = np.dtype(np.float32) if computed.reduced else computed.numpy
+        pullback = compile_pullback(op, on_numpy, lambda k: np.asarray(k, inner), "unpack", complex=is_complex)
+        if computed.reduced:
+            pullback = widened(pullback)
+    recorded = compile_pullback(op, on_tensors, lambda k: k, "restore", complex=is_complex)
+    methods = {"__slots__": (), "op": op, "pullback": pullback, "recorded_pullback": recorded}
+    return type(op.node, (ArrayNode,), methods)
+
+
+class TensorRules(ArrayNode):
+    """A node of an ArrayOp: its rules take saved arrays and parameters by name."""
+
+    __slots__ = ("params", "shapes")
+    op: ClassVar[ArrayOp]
+    params: dict[str, Any]
+    shapes: tuple[tuple[int, ...], ...]
+
+    def pullback(self, grad: Any) -> tuple[Any, ...]:
+        return self._apply_rules(grad, self.unpack())
+
+    def recorded_pullback(self, grad: Any) -> tuple[Any, ...]:
+        return self._apply_rules(grad, self.restore())
+
+    def _apply_rules(self, grad: Any, saved: tuple[Any, ...]) -> tuple[Any, ...]:
+        op = self.op
+        if op.variadic:
+            named = {"g": grad, "shapes": self.shapes, **self.params}
+            parts = op.rules[0](**{name: named[name] for name in op.needs[0]})  # type: ignore[misc]
+            return tuple(part if parent is not None else None for part, parent in zip(parts, self.parents, strict=True))
+        named = {**dict(zip((*op.operands, "y"), saved, strict=False)), **self.params, "g": grad}
+        parts = []
+        for rule, needs, parent, shape in zip(op.rules, op.needs, self.parents, self.shapes, strict=True):
+            if parent is None or rule is None:
+                parts.append(None)
+                continue
+            named["shape"] = shape
+            parts.append(rule(**{name: named[name] for name in needs}))
+        return tuple(parts) if self.fit is None else self.fitted(tuple(parts))
+
+
+@cache
+def array_node_class(op: ArrayOp) -> type[TensorRules]:
+    """The class of the nodes that record ``op``."""
+    return type(op.node, (TensorRules,), {"__slots__": (), "op": op})

@@ -1,0 +1,321 @@
+"""The Tensor: one array, its place in the graph, and its gradient."""
+
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from . import backends, engine
+from .backends import Type
+from .devices import device
+from .dtypes import FLOAT, dtype
+from .engine import Handle, Node, Output, Version
+from .errors import GraphError, ShapeError
+from .modes import modes
+from .op import Operation
+from .shapes import Size
+
+
+class _Leaf:
+    """Stands in a tensor's ``_node`` where gradients end in the tensor itself."""
+
+    def __repr__(self) -> str:
+        return "LEAF"
+
+
+LEAF = _Leaf()
+
+
+class Frozen(Version):
+    """The version of inference tensors: reading it to save the tensor is an error."""
+
+    @property
+    def count(self) -> int:  # type: ignore[override]
+        raise GraphError(
+            "Inference tensors cannot be saved for backward. Please do not use Tensors created in inference mode "
+            "in computation tracked by autograd. To work around this, you can make a clone to get a normal tensor "
+            "and use it in autograd, or use `torch.no_grad()` instead of `torch.inference_mode()`."
+        )
+
+
+NON_LEAF_GRAD = (
+    "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute won't be "
+    "populated during autograd.backward(). If you indeed want the .grad field to be populated for a non-leaf "
+    "Tensor, use .retain_grad() on the non-leaf Tensor. If you access the non-leaf Tensor by mistake, make sure "
+    "you access the leaf Tensor instead. See github.com/pytorch/pytorch/pull/30531 for more information."
+)
+NOT_A_LEAF = (
+    "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a "
+    "subgraph that doesn't require differentiation use var_no_grad = var.detach()."
+)
+
+
+class Tensor:
+    """An array that remembers how it was computed.
+
+    ``array`` is the raw ``numpy.ndarray`` or ``cupy.ndarray``, shared and never copied.
+    A tensor that requires grad is a leaf, in which gradients end (``.grad``), or it has a ``grad_fn``.
+    """
+
+    # _node: None (needs no gradient), LEAF, or the Node that made it.
+    __slots__ = ("__dict__", "__weakref__", "_node", "_shape", "_type", "_version", "array")
+    __array_ufunc__ = None  # ndarray * Tensor asks the Tensor
+    array: Any
+    _type: Type
+    _shape: tuple[int, ...]
+    _version: Version
+    _node: Any
+
+    # rare, hence class attributes until set
+    _grad: "Tensor | None" = None
+    _base: "Tensor | None" = None  # the tensor whose memory this one views
+    _hooks: engine.NodeHooks | None = None  # of a leaf
+    _post_accumulate: engine.Hooks | None = None
+    _retains: bool = False
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...  # the functions of the table, installed by methods.py
+
+    # --- the graph ---------------------------------------------------------------------------------
+
+    @staticmethod
+    def _apply_op(op: Operation, operands: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        raise NotImplementedError  # record.py fills this in
+
+    @property
+    def requires_grad(self) -> bool:
+        return self._node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        if self.grad_fn is not None:
+            if not value:
+                raise GraphError(NOT_A_LEAF)
+            return
+        if value and self.dtype.category < FLOAT:
+            raise GraphError("only Tensors of floating point dtype can require gradients")
+        if value and isinstance(self._version, Frozen) and not modes.inference:
+            raise GraphError("Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.")
+        self._node = LEAF if value else None
+
+    def requires_grad_(self, requires_grad: bool = True) -> "Tensor":
+        """Start (or stop) recording operations on this leaf."""
+        if requires_grad and self.dtype.category < FLOAT:
+            raise GraphError("only Tensors of floating point dtype can require gradients")
+        self.requires_grad = requires_grad
+        return self
+
+    @property
+    def is_leaf(self) -> bool:
+        return self._node is None or self._node is LEAF
+
+    @property
+    def grad_fn(self) -> Node | None:
+        """The node that made this tensor, or None for a leaf."""
+        node = self._node
+        if node is LEAF:
+            return None
+        return node.parents[0] if isinstance(node, Output) else node
+
+    @property
+    def output_nr(self) -> int:
+        """Which of its node's results this tensor is."""
+        return self._node.index if isinstance(self._node, Output) else 0
+
+    @property
+    def _edge(self) -> Any:
+        """Where cotangents of this tensor go: a node, the tensor itself if it is a leaf, or None."""
+        return self if self._node is LEAF else self._node
+
+    @property
+    def grad(self) -> "Tensor | None":
+        """The gradient that backward passes have summed here, or None."""
+        if self._grad is None and isinstance(self._node, Node) and not self._retains:
+            warnings.warn(NON_LEAF_GRAD, UserWarning, stacklevel=2)
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: "Tensor | None") -> None:
+        if value is not None:
+            if not isinstance(value, Tensor):
+                raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of type {type(value).__name__}")
+            if value is self:
+                raise GraphError("can't assign Variable as its own grad")
+            if value._shape != self._shape:
+                raise ShapeError(
+                    f"attempting to assign a gradient of size '{list(value._shape)}' to a tensor of size "
+                    f"'{list(self._shape)}'. Please ensure that the gradient and the tensor are the same size"
+                )
+            if value.dtype is not self.dtype:
+                raise GraphError(
+                    f"attempting to assign a gradient with dtype '{value.dtype.typename}' to a tensor with dtype "
+                    f"'{self.dtype.typename}'. Please ensure that the gradient and the tensor have the same dtype"
+                )
+            if value.device is not self.device:
+                raise GraphError(
+                    f"attempting to assign a gradient with device '{value.device}' to a tensor with device "
+                    f"'{self.device}'. Please ensure that the gradient and the tensor are on the same device"
+                )
+        self._grad = value
+
+    @property
+    def retains_grad(self) -> bool:
+        return self._retains
+
+    def retain_grad(self) -> None:
+        """Let backward passes fill ``.grad`` of this tensor although it is not a leaf."""
+        if self._node is None:
+            raise GraphError("can't retain_grad on Tensor that has requires_grad=False")
+        if self._node is LEAF or self._retains:
+            return
+        self._retains = True
+        self._node.own_hooks().retain = self._keep_grad_weakly()
+
+    def _keep_grad_weakly(self) -> Callable[[Any], None]:
+        import weakref  # noqa: PLC0415
+
+        me = weakref.ref(self)
+
+        def keep(grad: Any) -> None:
+            if (tensor := me()) is not None:
+                tensor._accumulate(grad, shared=True)
+
+        return keep
+
+    def register_hook(self, hook: Callable[["Tensor"], "Tensor | None"]) -> Handle:
+        """Call ``hook(grad)`` when the gradient of this tensor is known; a returned tensor replaces it."""
+        if self._node is None:
+            raise GraphError("cannot register a hook on a tensor that doesn't require gradient")
+        if self._node is LEAF:
+            self._hooks = self._hooks or engine.NodeHooks()
+            hooks = self._hooks
+        else:
+            hooks = self._node.own_hooks()
+        return Handle(hooks.tensor, _CheckedHook(hook))
+
+    def register_post_accumulate_grad_hook(self, hook: Callable[["Tensor"], None]) -> Handle:
+        """Call ``hook(tensor)`` after a backward pass has added to this leaf's ``.grad``."""
+        if self._node is not LEAF:
+            raise GraphError("post accumulate grad hooks cannot be registered on non-leaf tensors")
+        self._post_accumulate = {} if self._post_accumulate is None else self._post_accumulate
+        return Handle(self._post_accumulate, hook)
+
+    def _accumulate(self, grad: Any, *, shared: bool) -> None:
+        """Add ``grad`` (an array, or a recorded Tensor) to ``.grad``, which owns its memory."""
+        if self._grad is None:
+            if isinstance(grad, Tensor):
+                self._grad = grad.clone() if shared or grad.array.base is not None else grad
+            else:
+                own = grad.copy() if shared or grad.base is not None else grad
+                self._grad = wrap(own, self._type, self._shape)
+        elif isinstance(grad, Tensor):
+            self._grad = self._grad + grad
+        elif self._grad._node is not None:
+            self._grad = wrap(self._grad.array + grad, self._type, self._shape)
+        else:
+            self._grad.array += grad
+            self._grad._version.count += 1
+
+    def backward(
+        self,
+        gradient: "Tensor | None" = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+        inputs: "Sequence[Tensor] | Tensor | None" = None,
+    ) -> None:
+        """Add this tensor's gradients by the leaves to their ``.grad`` (source: torch.Tensor.backward)."""
+        backward((self,), gradient, retain_graph, create_graph, inputs)  # noqa: F821
+
+    # --- what it holds -----------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> Size:
+        return Size(self._shape)
+
+    @property
+    def dtype(self) -> dtype:
+        return self._type.dtype
+
+    @property
+    def device(self) -> device:
+        return self._type.device
+
+    @property
+    def ndim(self) -> int:
+        return len(self._shape)
+
+    def detach(self) -> "Tensor":
+        """The same memory, without history; writes to it count as writes to this tensor."""
+        result = wrap(self.array, self._type, self._shape)
+        result._version = self._version
+        return result
+
+    @property
+    def data(self) -> "Tensor":
+        """The same memory, without history; writes to it are not counted (so not noticed by backward)."""
+        return wrap(self.array, self._type, self._shape)
+
+    @data.setter
+    def data(self, value: "Tensor") -> None:
+        if not isinstance(value, Tensor):
+            raise TypeError(f"data must be set to a Tensor, got {type(value).__name__}")
+        self._set_array(value.array)
+
+    def _set_array(self, array: Any) -> None:
+        """Hold another array from now on."""
+        self.array, self._shape, self._type = array, array.shape, backends.type_of(array)
+
+    def __hash__(self) -> int:
+        return id(self) >> 4
+
+
+class _CheckedHook:
+    """A tensor hook on cotangents that may be arrays: it sees Tensors, and must keep their shape."""
+
+    def __init__(self, hook: Callable[[Tensor], Tensor | None]) -> None:
+        self.hook = hook
+
+    def __call__(self, grad: Any) -> Any:
+        before = as_tensor_grad(grad)
+        result = self.hook(before)
+        if result is None:
+            return grad
+        name = getattr(self.hook, "__name__", repr(self.hook))
+        if not isinstance(result, Tensor):
+            raise TypeError(f"hook '{name}' should return a Tensor or None, got {type(result).__name__}")
+        if result._shape != before._shape:
+            raise GraphError(f"hook '{name}' has changed the size of value")
+        if result._type is not before._type:
+            raise GraphError(f"hook '{name}' has changed the type of value (was {before._type}, got {result._type})")
+        return result if isinstance(grad, Tensor) else result.array
+
+
+def as_tensor_grad(grad: Any) -> Tensor:
+    """A cotangent as users see it: a Tensor."""
+    return grad if isinstance(grad, Tensor) else wrap(grad)
+
+
+_new = Tensor.__new__
+
+
+def wrap(array: Any, type_: Type | None = None, shape: tuple[int, ...] | None = None) -> Tensor:
+    """A Tensor on ``array``, without history and without a copy."""
+    tensor = _new(Tensor)
+    tensor.array = array
+    tensor._type = backends.type_of(array) if type_ is None else type_
+    tensor._shape = array.shape if shape is None else shape
+    tensor._version = Frozen() if modes.inference else Version()
+    tensor._node = None
+    return tensor
+
+
+def user_line() -> tuple[Any, int]:
+    """The code object and instruction, in the first frame outside this package, that is running."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(_PACKAGE):
+        frame = frame.f_back
+    return frame.f_code, frame.f_lasti
+
+
+_PACKAGE = __name__.rpartition(".")[0] + "."
