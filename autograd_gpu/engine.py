@@ -7,7 +7,7 @@ from itertools import count
 from typing import Any
 
 from .errors import FreedError, GraphError, StaleError
-from .modes import modes
+from .modes import Anomaly
 
 # Nodes are numbered downwards: the newest is the smallest, so it comes first out of a heap.
 next_sequence = count(0, -1).__next__
@@ -60,13 +60,13 @@ class Node:
 
     def unpack(self) -> tuple[Any, ...]:
         """What was saved, checked to be there still and unchanged."""
-        if (saved := self.saved) is None:
-            raise FreedError
         for counter in self.counters:
             if counter.count:
                 self._check_versions()
                 break
-        return saved
+        if self.saved is None:
+            raise FreedError
+        return self.saved
 
     def _check_versions(self) -> None:
         expected = self.expected or (0,) * len(self.counters)
@@ -201,7 +201,7 @@ def watched_pullback(node: Node, grad: Any, pull: Callable[[Any], tuple[Any, ...
     """``pull(grad)`` in anomaly mode: says where the node was made if it fails or gives nan."""
     try:
         parts = pull(grad)
-        if modes.check_nan:
+        if Anomaly.check_nan:
             node.check(parts)
     except Exception:
         warnings.warn(
@@ -220,6 +220,7 @@ def watched_pullback(node: Node, grad: Any, pull: Callable[[Any], tuple[Any, ...
 def run(
     seeds: Iterable[tuple[Any, Any]],
     *,
+    add: Callable[[Any, Any], Any],
     targets: frozenset[Any] | None = None,
     retain_graph: bool = False,
     recorded: bool = False,
@@ -238,7 +239,7 @@ def run(
     shared: set[Any] = set()
     reached: dict[Any, Any] = {}
     heap: list[tuple[int, Node]] = []
-    anomaly = modes.anomaly
+    anomaly = Anomaly.on
     arriving: Iterable[tuple[Any, Any]] = seeds
     grad, aliased = None, True
     while True:
@@ -246,7 +247,7 @@ def run(
             if part is None or target is None:
                 continue
             if target in grads:
-                grads[target] = grads[target] + part
+                grads[target] = add(grads[target], part)
                 shared.discard(target)
                 continue
             grads[target] = part
@@ -258,8 +259,7 @@ def run(
             return {**grads, **reached}, shared
         node = heappop(heap)[1]
         grad = grads.pop(node)
-        hooks = node.hooks
-        if hooks is not None:
+        if (hooks := node.hooks) is not None:
             grad = hooks.on_cotangent(grad)
         if needed is not None:
             if node in targets:  # type: ignore[operator]
@@ -275,4 +275,4 @@ def run(
             parts = hooks.after(parts, grad)
         if not retain_graph:
             node.release()
-        arriving, aliased = zip(node.parents, parts, strict=True), node.aliases
+        arriving, aliased = zip(node.parents, parts), node.aliases  # noqa: B905  nodes see to it; strict costs

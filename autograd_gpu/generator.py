@@ -10,9 +10,9 @@ The engine is MT19937. A draw takes 32-bit words, or two of them, high one first
     exponential  log1p(-uniform53) / -rate
 
 Sources: DistributionsHelper.h, DistributionTemplates.h and avx_mathfun.h of PyTorch 2.13's ATen, as its
-wheel has them compiled for x86 with AVX2. Where PyTorch runs without that (ARM, old processors), its
-float32 normals of 16 and more are up to 2.4e-6 off, its uniforms with bounds by a unit in the last
-place. On CUDA it draws another stream (Philox).
+wheel has them compiled for x86 with AVX2. Where PyTorch runs without AVX2 (ATEN_CPU_CAPABILITY=default),
+its float32 normals of 16 and more were up to 2.4e-6 off these, its uniforms with bounds by a unit in the
+last place. On CUDA it draws another stream (Philox).
 
 Each array is in C order. PyTorch fills a tensor that is not contiguous in the order of its memory: draw
 the array with the axes in that order, normals with ``contiguous=False``, and permute them.
@@ -250,16 +250,17 @@ class Generator:
         rows = probs.T if probs.flags.fnc else probs  # in the order of its memory
         clocks = self.exponential(rows.shape, dtype)
         clocks = clocks.T if probs.flags.fnc else clocks
-        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        with np.errstate(all="ignore"):
             return np.argsort(-(probs / clocks), axis=-1, kind="stable")[..., :count]
 
+    @np.errstate(all="ignore")
     def _lookup(self, weights: Array, count: int) -> Array:
         """For each row, ``count`` indices where uniform numbers fall among its cumulated weights."""
         if weights.dtype.itemsize == 2:
             weights = weights.astype(np.float32)
         cumulated = np.cumsum(weights, axis=1, dtype=weights.dtype)
         cumulated /= cumulated[:, -1:].copy()
-        cumulated[:, -1] = 1
+        cumulated[:, -1] = 1  # where they overflow it is not
         unit = self._unit(weights.shape[0] * count, double=True).reshape(-1, count)
         return np.array([np.searchsorted(row, u) for row, u in zip(cumulated, unit, strict=True)])
 
@@ -377,7 +378,7 @@ def _check_multinomial(probs: Array, count: int, replacement: bool) -> None:
         )
     if not np.all((probs >= 0) & (probs < math.inf)):
         raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
-    if not np.all(probs.astype(np.float64).sum(-1) > 0):
+    if not np.all((probs > 0).any(-1)):
         raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")
 
 

@@ -23,14 +23,19 @@ class Modes(threading.local):
 
     grad = True  # operations on tensors that require grad are recorded
     inference = False  # tensors made now can never be recorded
-    anomaly = False  # nodes remember where they were made, and gradients are checked for nan
-    check_nan = True
 
     def __init__(self) -> None:
         self.quiet = _quiet()
 
 
 modes = Modes()
+
+
+class Anomaly:
+    """Of all threads, as in torch: nodes remember where they were made, cotangents are checked for nan."""
+
+    on = False
+    check_nan = True
 
 
 class Namespace:

@@ -1,8 +1,9 @@
 """Nodes that know arrays: what an operation saved, as arrays or as Tensors again, and how cotangents fit operands."""
 
 import linecache
+import traceback
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,10 +13,11 @@ from .backends import Type, _numpy
 from .backends._numpy import RETURNS_ARRAYS
 from .engine import Node, next_sequence
 from .errors import GraphError
-from .fusion.direct import compile_pullback
+from .fusion.direct import RESTORED, SAVED, compile_pullback
 from .fusion.launch import kernel_pullback
 from .op import TABLE, ArrayOp, Op, Operation
-from .tensor import Tensor, wrap
+from .modes import Anomaly
+from .tensor import Tensor, user_line, wrap
 
 
 def is_array(value: Any) -> bool:
@@ -114,13 +116,24 @@ def describe(line: tuple[Any, int]) -> str:
     return f"{code.co_filename}:{number}: {linecache.getline(code.co_filename, number).strip()}"
 
 
-def on_numpy(op: Op) -> tuple[str, Any]:
-    """How generated text calls ``op`` on NumPy arrays, so that 0-d results stay arrays."""
-    return ("{}, out=..." if isinstance(op.numpy, np.ufunc) and RETURNS_ARRAYS else "{}"), op.numpy
+def call(op: Op, more: str = "") -> str:
+    """The text that calls ``op`` by its name."""
+    return f"{op.name}({', '.join(f'{{{i}}}' for i in range(op.arity))}{more})"
+
+
+def on_arrays(op: Op) -> tuple[str, Any]:
+    """How generated text calls ``op`` on NumPy arrays."""
+    return call(op, ", out=..." if isinstance(op.numpy, np.ufunc) and RETURNS_ARRAYS else ""), op.numpy
+
+
+def on_scalars(op: Op) -> tuple[str, Any]:
+    """How generated text calls ``op`` on NumPy scalars: by Python's operators where there is one."""
+    return f"({op.cuda})" if op.name in ("add", "sub", "mul", "div", "neg") else call(op), op.numpy
 
 
 def on_tensors(op: Op) -> tuple[str, Any]:
-    return "{}", op
+    """How generated text calls ``op`` on Tensors."""
+    return call(op), op
 
 
 def widened(pullback: Callable[[Any, Any], tuple[Any, ...]]) -> Callable[[Any, Any], tuple[Any, ...]]:
@@ -141,21 +154,27 @@ class Widened:
     fit = None
 
     def __init__(self, node: Node) -> None:
-        self.parents, self.unpack = node.parents, lambda: tuple(map(_numpy.widen, node.unpack()))
+        self.parents, self.counters = node.parents, node.counters
+        self.saved = tuple(map(_numpy.widen, node.unpack()))
 
 
 @cache
-def node_class(op: Op, computed: Type) -> type[ArrayNode]:
-    """The class of the nodes that record ``op`` when it is computed in the type ``computed``."""
+def node_class(op: Op, computed: Type, *, zero_dim: bool = False) -> type[ArrayNode]:
+    """The class of the nodes that record ``op`` when it is computed in the type ``computed``.
+
+    Cotangents of 0-d NumPy tensors travel as NumPy scalars.
+    """
     is_complex = computed.dtype.is_complex
     if computed.device.type == "cuda":
         pullback = kernel_pullback(op, complex=is_complex)
     else:
         inner = np.dtype(np.float32) if computed.reduced else computed.numpy
-        pullback = compile_pullback(op, on_numpy, lambda k: np.asarray(k, inner), "unpack", complex=is_complex)
+        numbers = inner.type if zero_dim else partial(np.asarray, dtype=inner)
+        functions = on_scalars if zero_dim else on_arrays
+        pullback = compile_pullback(op, functions, numbers, SAVED, item=zero_dim, complex=is_complex)
         if computed.reduced:
             pullback = widened(pullback)
-    recorded = compile_pullback(op, on_tensors, lambda k: k, "restore", complex=is_complex)
+    recorded = compile_pullback(op, on_tensors, lambda k: k, RESTORED, complex=is_complex)
     methods = {"__slots__": (), "op": op, "pullback": pullback, "recorded_pullback": recorded}
     return type(op.node, (ArrayNode,), methods)
 
@@ -195,3 +214,11 @@ class TensorRules(ArrayNode):
 def array_node_class(op: ArrayOp) -> type[TensorRules]:
     """The class of the nodes that record ``op``."""
     return type(op.node, (TensorRules,), {"__slots__": (), "op": op})
+
+
+def finish(node: Node, parents: tuple[Any, ...], out: Tensor) -> None:
+    """Put ``node`` in the graph, behind ``out``."""
+    node.parents, node.sequence, node.line = parents, next_sequence(), user_line()
+    if Anomaly.on:
+        node.trace = "".join(traceback.format_stack()[:-3])
+    out._node = node

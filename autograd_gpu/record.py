@@ -1,23 +1,22 @@
 """How an operation of the table runs on Tensors: what it is computed in, and what its node keeps."""
 
-import traceback
 from functools import lru_cache
 from numbers import Number
 from typing import Any
 
 import numpy as np
 
-from . import backends, shapes
+from . import shapes, views
 from .backends import Type, type_for
 from .devices import cpu, device
 from .dtypes import FLOAT, combine, dtype, of_scalar, promote_types
-from .engine import UNWRITTEN, Node, Output, next_sequence
+from .engine import UNWRITTEN, Output
 from .errors import DeviceError
 from .fusion.direct import saved_by
 from .modes import modes
-from .nodes import array_node_class, node_class
+from .nodes import array_node_class, finish, node_class
 from .op import ArrayOp, Op, Operation
-from .tensor import Tensor, user_line, wrap
+from .tensor import Tensor, wrap
 
 
 def as_operand(op: Operation, position: int, value: Any) -> Any:
@@ -116,7 +115,7 @@ def record_elementwise(
         held = (*zip(values, raw, strict=True), (out, out.array))
         node.saved = tuple(array if i in kept else None for i, (_, array) in enumerate(held))
         node.counters = tuple(
-            value._version if i in kept and isinstance(value, Tensor) else UNWRITTEN
+            value._counter if i in kept and isinstance(value, Tensor) else UNWRITTEN
             for i, (value, _) in enumerate(held)
         )
         if any([counter.count for counter in node.counters]):
@@ -135,14 +134,6 @@ def fits(values: list[Any], out: Tensor) -> tuple[Any, ...] | None:
     return tuple((v._type, v._shape) if isinstance(v, Tensor) else None for v in values)
 
 
-def finish(node: Node, parents: tuple[Any, ...], out: Tensor) -> None:
-    """Put ``node`` in the graph, behind ``out``."""
-    node.parents, node.sequence, node.line = parents, next_sequence(), user_line()
-    if modes.anomaly:
-        node.trace = "".join(traceback.format_stack()[:-3])
-    out._node = node
-
-
 def apply_array(op: ArrayOp, operands: tuple[Any, ...], params: dict[str, Any]) -> Any:
     """``op`` on Tensors, recorded if gradients can flow; several results come as a tuple."""
     values = [as_operand(op, i, operand) for i, operand in enumerate(operands)]
@@ -159,6 +150,8 @@ def apply_array(op: ArrayOp, operands: tuple[Any, ...], params: dict[str, Any]) 
     parents = tuple(v._edge if isinstance(v, Tensor) else None for v in values)
     if modes.grad and any(parent is not None for parent in parents) and any(op.rules):
         record_array(op, parents, values, outs, params)
+    if op.view and backend.shares_memory(outs[0].array, tensors[0].array):
+        views.track(op, params, tensors[0], outs)
     return tuple(outs) if several else outs[0]
 
 
@@ -177,7 +170,7 @@ def record_array(
             needed |= set(names or ()) if parent is not None else set()
     held = (*zip(op.operands, values, strict=False), ("y", outs[0])) if not op.variadic else ()
     node.saved = tuple((v.array if isinstance(v, Tensor) else v) if name in needed else None for name, v in held)
-    node.counters = tuple(v._version if name in needed and isinstance(v, Tensor) else UNWRITTEN for name, v in held)
+    node.counters = tuple(v._counter if name in needed and isinstance(v, Tensor) else UNWRITTEN for name, v in held)
     if any([counter.count for counter in node.counters]):
         node.expected = tuple(counter.count for counter in node.counters)
     if not any(v is not None for v in node.saved):

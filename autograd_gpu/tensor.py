@@ -58,17 +58,20 @@ class Tensor:
     """
 
     # _node: None (needs no gradient), LEAF, or the Node that made it.
-    __slots__ = ("__dict__", "__weakref__", "_node", "_shape", "_type", "_version", "array")
+    __slots__ = ("__dict__", "__weakref__", "_node", "_shape", "_type", "_counter", "array")
     __array_ufunc__ = None  # ndarray * Tensor asks the Tensor
     array: Any
     _type: Type
     _shape: tuple[int, ...]
-    _version: Version
+    _counter: Version
     _node: Any
 
     # rare, hence class attributes until set
     _grad: "Tensor | None" = None
-    _base: "Tensor | None" = None  # the tensor whose memory this one views
+    _base: "Tensor | None" = None  # the tensor whose memory this one views (see views.py)
+    _steps: tuple[Any, ...] = ()
+    _made: str = ""
+    _views: list[Any] | None = None
     _hooks: engine.NodeHooks | None = None  # of a leaf
     _post_accumulate: engine.Hooks | None = None
     _retains: bool = False
@@ -95,7 +98,7 @@ class Tensor:
             return
         if value and self.dtype.category < FLOAT:
             raise GraphError("only Tensors of floating point dtype can require gradients")
-        if value and isinstance(self._version, Frozen) and not modes.inference:
+        if value and isinstance(self._counter, Frozen) and not modes.inference:
             raise GraphError("Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.")
         self._node = LEAF if value else None
 
@@ -122,6 +125,13 @@ class Tensor:
     def output_nr(self) -> int:
         """Which of its node's results this tensor is."""
         return self._node.index if isinstance(self._node, Output) else 0
+
+    @property
+    def _version(self) -> int:
+        """How often this memory was written to through tensors."""
+        if isinstance(self._counter, Frozen):
+            raise GraphError("Inference tensors do not track version counter.")
+        return self._counter.count
 
     @property
     def _edge(self) -> Any:
@@ -208,6 +218,7 @@ class Tensor:
                 self._grad = grad.clone() if shared or grad.array.base is not None else grad
             else:
                 own = grad.copy() if shared or grad.base is not None else grad
+                own = self._type.backend.xp.asarray(own)
                 self._grad = wrap(own, self._type, self._shape)
         elif isinstance(grad, Tensor):
             self._grad = self._grad + grad
@@ -215,7 +226,7 @@ class Tensor:
             self._grad = wrap(self._grad.array + grad, self._type, self._shape)
         else:
             self._grad.array += grad
-            self._grad._version.count += 1
+            self._grad._counter.count += 1
 
     def backward(
         self,
@@ -225,7 +236,7 @@ class Tensor:
         inputs: "Sequence[Tensor] | Tensor | None" = None,
     ) -> None:
         """Add this tensor's gradients by the leaves to their ``.grad`` (source: torch.Tensor.backward)."""
-        backward((self,), gradient, retain_graph, create_graph, inputs)  # noqa: F821
+        raise NotImplementedError  # backward.py fills this in
 
     # --- what it holds -----------------------------------------------------------------------------
 
@@ -248,7 +259,7 @@ class Tensor:
     def detach(self) -> "Tensor":
         """The same memory, without history; writes to it count as writes to this tensor."""
         result = wrap(self.array, self._type, self._shape)
-        result._version = self._version
+        result._counter = self._counter
         return result
 
     @property
@@ -293,7 +304,7 @@ class _CheckedHook:
 
 def as_tensor_grad(grad: Any) -> Tensor:
     """A cotangent as users see it: a Tensor."""
-    return grad if isinstance(grad, Tensor) else wrap(grad)
+    return grad if isinstance(grad, Tensor) else wrap(backends.of(grad).xp.asarray(grad))
 
 
 _new = Tensor.__new__
@@ -305,7 +316,7 @@ def wrap(array: Any, type_: Type | None = None, shape: tuple[int, ...] | None = 
     tensor.array = array
     tensor._type = backends.type_of(array) if type_ is None else type_
     tensor._shape = array.shape if shape is None else shape
-    tensor._version = Frozen() if modes.inference else Version()
+    tensor._counter = Frozen() if modes.inference else Version()
     tensor._node = None
     return tensor
 

@@ -82,7 +82,7 @@ def show(epoch: int, epochs: int, text: str) -> None:
 
 def plot(history: list[list[float]], path: Path) -> None:
     """Draw the loss of each step and its mean over each epoch."""
-    from matplotlib.figure import Figure  # noqa: PLC0415  an optional extra
+    from matplotlib.figure import Figure
 
     losses = np.array(history)
     epochs, steps = losses.shape

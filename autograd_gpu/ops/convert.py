@@ -15,3 +15,4 @@ def _to(x: Any, type_: backends.Type) -> Any:
 
 ArrayOp("to", "input", _to, lambda g: g, "a copy in another dtype or on another device", fits=True, node="ToCopyBackward0")
 ArrayOp("clone", "input", lambda x: x.copy(), lambda g: g, "a copy", fits=True)
+ArrayOp("zeros_like", "input", lambda x: backends.of(x).xp.zeros(x.shape, x.dtype), None, "zeros in input's shape and type")

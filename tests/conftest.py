@@ -1,0 +1,38 @@
+"""Devices, seeds and warnings for every test."""
+
+import zlib
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+import autograd_gpu as ag
+from autograd_gpu import backends
+
+CUDA_MISSING = backends.why_no_cuda()
+
+
+@pytest.fixture(
+    params=[
+        "cpu",
+        pytest.param(
+            "cuda", marks=[pytest.mark.gpu, pytest.mark.skipif(CUDA_MISSING is not None, reason=str(CUDA_MISSING))]
+        ),
+    ]
+)
+def device(request: pytest.FixtureRequest) -> str:
+    """Each test that takes ``device`` runs on NumPy and, where a CUDA device is there, on CuPy."""
+    return str(request.param)
+
+
+@pytest.fixture
+def rng(request: pytest.FixtureRequest) -> np.random.Generator:
+    """Random numbers that depend on the test's name alone."""
+    return np.random.default_rng(zlib.crc32(request.node.name.encode()))
+
+
+@pytest.fixture(autouse=True)
+def _fresh_state() -> Iterator[None]:
+    """No test inherits another's modes or defaults."""
+    yield
+    assert ag.get_default_dtype() is ag.float32, "a test left another default dtype behind"
