@@ -2,19 +2,22 @@
 
 import operator
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from . import engine
+from . import backends, engine
 from .dtypes import COMPLEX
+from .edges import AccumulateGrad, GradientEdge
+from .engine import Node, Parts
 from .errors import GraphError
 from .modes import modes
 from .op import TABLE
 from .tensor import Tensor, wrap
 
-Tensors = Tensor | Sequence[Tensor]
+Outputs = Tensor | GradientEdge | Sequence[Tensor | GradientEdge]
 
 CREATE_GRAPH = (
     "Using backward() with create_graph=True will create a reference cycle between the parameter and its gradient "
@@ -22,90 +25,123 @@ CREATE_GRAPH = (
     "have to use this function, make sure to reset the .grad fields of your parameters to None after use to break "
     "the cycle and avoid the leak."
 )
+BATCHED = (
+    "If `is_grads_batched=True`, we interpret the first dimension of each grad_output as the batch dimension. The "
+    "sizes of the remaining dimensions are expected to match the shape of corresponding output, but a mismatch was "
+    "detected: grad_output[{i}] has a shape of {got} and output[{i}] has a shape of {expected}. If you only want some "
+    "tensors in `grad_output` to be considered batched, consider using vmap."
+)
 
 
 def _several(value: Any) -> tuple[Any, ...]:
-    return (value,) if isinstance(value, Tensor) or value is None else tuple(value)
+    """One tensor, edge or None, or several, as a tuple."""
+    return (value,) if value is None or isinstance(value, Tensor | GradientEdge) else tuple(value)
 
 
-def seeds_of(outputs: tuple[Tensor, ...], grads: tuple[Any, ...], recorded: bool) -> list[tuple[Any, Any]]:
+def _edges(values: tuple[Any, ...]) -> list[Any]:
+    """Where the cotangents of tensors and gradient edges go: nodes and leaves, None where there is no graph."""
+    edges = []
+    for value in values:
+        if isinstance(value, Tensor):
+            edges.append(value._edge)
+        elif isinstance(value, GradientEdge):
+            edges.append(value.node.variable if isinstance(value.node, AccumulateGrad) else value.node)
+        else:
+            raise TypeError(f"expected Tensors or GradientEdges, but got {type(value).__name__}")
+    return edges
+
+
+def _seed(i: int, output: Any, grad: Any) -> Any:
+    """The cotangent to start ``output`` with, checked: ``grad``, or 1 for a scalar."""
+    if grad is not None and not isinstance(grad, Tensor):
+        raise TypeError(f"gradients can be either Tensors or None, but got {type(grad).__name__}")
+    if grad is None:
+        if isinstance(output, GradientEdge) or output.shape.numel() != 1:
+            raise GraphError("grad can be implicitly created only for scalar outputs")
+        if output.dtype.category == COMPLEX:
+            raise GraphError(f"grad can be implicitly created only for real scalar outputs but got {output.dtype!r}")
+        with output._type.backend.Scope(output.device):
+            return wrap(output._type.backend.xp.ones(output._shape, output._type.numpy))
+    if isinstance(output, GradientEdge):
+        return grad
+    if grad._shape != output._shape:
+        raise GraphError(
+            f"Mismatch in shape: grad_output[{i}] has a shape of {grad.shape} and output[{i}] has a shape of "
+            f"{output.shape}."
+        )
+    if (grad.dtype.category == COMPLEX) != (output.dtype.category == COMPLEX):
+        raise GraphError(
+            "For complex Tensors, both grad_output and output are required to have the same dtype. Mismatch in "
+            f"dtype: grad_output[{i}] has a dtype of {grad.dtype!r} and output[{i}] has a dtype of {output.dtype!r}."
+        )
+    return grad if grad._type is output._type else TABLE.to(grad, type_=output._type)
+
+
+def _seeds(outputs: tuple[Any, ...], grads: tuple[Any, ...], *, recorded: bool) -> list[tuple[Any, Any]]:
     """Pairs of where a cotangent starts and what it is there, checked."""
     if len(grads) != len(outputs):
         raise GraphError(f"got {len(outputs)} tensors and {len(grads)} gradients")
     seeds = []
-    for i, (output, grad) in enumerate(zip(outputs, grads, strict=True)):
-        if output._node is None:
+    for i, (output, edge, grad) in enumerate(zip(outputs, _edges(outputs), grads, strict=True)):
+        if edge is None:
             raise GraphError(f"element {i} of tensors does not require grad and does not have a grad_fn")
-        if grad is None:
-            if output.shape.numel() != 1:
-                raise GraphError("grad can be implicitly created only for scalar outputs")
-            if output.dtype.category == COMPLEX:
-                raise GraphError(
-                    f"grad can be implicitly created only for real scalar outputs but got {output.dtype!r}"
-                )
-            grad = wrap(output._type.backend.xp.ones(output._shape, output._type.numpy))
-        elif not isinstance(grad, Tensor):
-            raise TypeError(f"gradients can be either Tensors or None, but got {type(grad).__name__}")
-        elif grad._shape != output._shape:
-            raise GraphError(
-                f"Mismatch in shape: grad_output[{i}] has a shape of {grad.shape} and output[{i}] has a shape of "
-                f"{output.shape}."
-            )
-        elif (grad.dtype.category == COMPLEX) != (output.dtype.category == COMPLEX):
-            raise GraphError(
-                f"For complex Tensors, both grad_output and output are required to have the same dtype. Mismatch in "
-                f"dtype: grad_output[{i}] has a dtype of {grad.dtype!r} and output[{i}] has a dtype of {output.dtype!r}."
-            )
-        elif grad._type is not output._type:
-            grad = TABLE.to(grad, type_=output._type)
-        if recorded:
-            seeds.append((output._edge, grad))
-        else:
-            scalar = not grad._shape and isinstance(grad.array, np.ndarray)
-            seeds.append((output._edge, grad.array[()] if scalar else grad.array))
+        seed = _seed(i, output, grad)
+        if not recorded:
+            scalar = not seed._shape and isinstance(seed.array, np.ndarray)
+            seed = seed.array[()] if scalar else seed.array
+        if isinstance(output, GradientEdge) and edge.results > 1:
+            seed = Parts({output.output_nr: seed})
+        seeds.append((edge, seed))
     return seeds
 
 
-def run(
-    outputs: tuple[Tensor, ...],
-    grads: tuple[Any, ...],
-    retain_graph: bool | None,
-    create_graph: bool,
-    targets: frozenset[Any] | None,
-) -> tuple[dict[Any, Any], set[Any]]:
-    """The engine on checked seeds; leaf hooks have run on what it returns."""
-    seeds = seeds_of(outputs, grads, create_graph)
-    recording, modes.grad = modes.grad, create_graph
+@contextmanager
+def _passing(*, recorded: bool) -> Iterator[None]:
+    """The state in which backward passes and their hooks run: recording only for ``create_graph``, and quiet."""
+    recording, modes.grad = modes.grad, recorded
     try:
         with np.errstate(all="ignore"):
-            found, shared = engine.run(
-                seeds,
-                add=operator.add,
-                targets=targets,
-                retain_graph=create_graph if retain_graph is None else retain_graph,
-                recorded=create_graph,
-            )
-            for leaf in found:
-                if isinstance(leaf, Tensor) and leaf._hooks is not None:
-                    found[leaf] = leaf._hooks.on_cotangent(found[leaf])
+            yield
     finally:
         modes.grad = recording
+
+
+def _run(
+    seeds: list[tuple[Any, Any]], targets: frozenset[Any] | None, *, retain_graph: bool, recorded: bool
+) -> tuple[dict[Any, Any], set[Any]]:
+    """``engine.run``, then the tensor hooks of the leaves that it reached."""
+    found, shared = engine.run(seeds, add=operator.add, targets=targets, retain_graph=retain_graph, recorded=recorded)
+    for leaf in found:
+        if isinstance(leaf, Tensor) and leaf._hooks is not None and (targets is None or leaf in targets):
+            found[leaf] = leaf._hooks.on_cotangent(found[leaf])
+            shared.add(leaf)  # a hook may have kept it, or returned somebody's tensor
     return found, shared
 
 
-def store(leaf: Tensor, grad: Any, shared: bool) -> None:
-    """Add ``grad`` to the leaf's ``.grad`` and run its post-accumulate hooks."""
+def _store_retained(found: dict[Any, Any]) -> None:
+    """Add the cotangents of nodes whose tensor retains its gradient to that tensor's ``.grad``."""
+    for node, grad in found.items():
+        if isinstance(node, Node) and node.hooks is not None and node.hooks.retain is not None:
+            if (tensor := node.hooks.retain()) is not None and grad is not None:
+                tensor._accumulate(grad, shared=True)
+
+
+def _store(leaf: Tensor, grad: Any, *, shared: bool) -> None:
+    """Add ``grad`` to the leaf's ``.grad`` and run the hooks that follow."""
     leaf._accumulate(grad, shared=shared)
     for hook in tuple((leaf._post_accumulate or {}).values()):
         hook(leaf)
+    if leaf._hooks is not None:
+        leaf._hooks.after((), grad)
 
 
 def backward(
-    tensors: Tensors,
+    tensors: Outputs,
     grad_tensors: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
-    inputs: Tensors | None = None,
+    grad_variables: Any = None,
+    inputs: Outputs | None = None,
 ) -> None:
     """Add the gradients of ``tensors`` by the leaves of their graph to the leaves' ``.grad``.
 
@@ -113,32 +149,51 @@ def backward(
     saved, for another pass; ``create_graph`` records the gradients' own graph; ``inputs`` names the only tensors
     whose ``.grad`` is to change. If an error is raised, no ``.grad`` has changed. Source: torch.autograd.backward.
     """
+    if grad_variables is not None:
+        warnings.warn("`grad_variables` is deprecated. Use `grad_tensors` instead.", FutureWarning, stacklevel=2)
+        if grad_tensors is not None:
+            raise GraphError(
+                "`grad_tensors` and `grad_variables` (deprecated) arguments both passed to `backward()`. Please only "
+                "use `grad_tensors`."
+            )
+        grad_tensors = grad_variables
     outputs = _several(tensors)
     grads = (None,) * len(outputs) if grad_tensors is None else _several(grad_tensors)
-    targets = None
-    if inputs is not None:
-        wanted = _several(inputs)
-        if not wanted:
-            raise GraphError("'inputs' argument to 'backward()' cannot be empty.")
-        if any(t._node is None for t in wanted):
-            raise GraphError("One of the differentiated Tensors does not require grad")
-        targets = frozenset(t._edge for t in wanted)
+    seeds = _seeds(outputs, grads, recorded=create_graph)
+    targets = None if inputs is None else _targets(_several(inputs))
     if create_graph:
         warnings.warn(CREATE_GRAPH, UserWarning, stacklevel=3)
-    found, shared = run(outputs, grads, retain_graph, create_graph, targets)
-    with np.errstate(all="ignore"):
-        if targets is None:
-            for leaf, grad in found.items():
-                store(leaf, grad, leaf in shared)
-        else:
-            for tensor in {id(t): t for t in wanted}.values():
-                if tensor._edge in found:
-                    store(tensor, found[tensor._edge], tensor._edge in shared or tensor._node is not tensor._edge)
+    with _passing(recorded=create_graph):
+        retain_graph = create_graph if retain_graph is None else retain_graph
+        found, shared = _run(seeds, targets, retain_graph=retain_graph, recorded=create_graph)
+        leaves = [
+            leaf
+            for leaf in found
+            if isinstance(leaf, Tensor) and leaf._node is not None and (targets is None or leaf in targets)
+        ]
+        for leaf in leaves:
+            if leaf._hooks is not None:
+                found[leaf] = leaf._hooks.before(found[leaf])
+        _store_retained(found)
+        for leaf in leaves:
+            if found[leaf] is not None:
+                _store(leaf, found[leaf], shared=leaf in shared)
+
+
+def _targets(inputs: tuple[Any, ...]) -> frozenset[Any]:
+    """Where ``backward(inputs=...)`` ends: leaves, and tensors that retain their gradient from now on."""
+    if not inputs:
+        raise GraphError("`inputs` argument to `backward()` cannot be empty.")
+    edges = _edges(inputs)
+    for value in inputs:
+        if isinstance(value, Tensor):
+            value.retain_grad()
+    return frozenset(edges)
 
 
 def grad(
-    outputs: Tensors,
-    inputs: Tensors,
+    outputs: Outputs,
+    inputs: Outputs,
     grad_outputs: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
@@ -146,58 +201,113 @@ def grad(
     allow_unused: bool | None = None,
     is_grads_batched: bool = False,
     materialize_grads: bool = False,
-) -> tuple[Tensor | None, ...]:
+) -> tuple[Any, ...]:
     """The gradients of ``outputs`` by ``inputs``, as a tuple; no ``.grad`` changes.
 
     An input that the outputs do not depend on raises unless ``allow_unused`` (then None) or
     ``materialize_grads`` (then zeros). Source: torch.autograd.grad.
+
+    >>> import autograd_gpu as torch
+    >>> x = torch.tensor(3.0, requires_grad=True)
+    >>> (slope,) = torch.autograd.grad(x * x, x, create_graph=True)
+    >>> torch.autograd.grad(slope, x)
+    (tensor(2.),)
     """
     if not only_inputs:
-        warnings.warn("only_inputs argument is deprecated and is ignored now (defaults to True)", stacklevel=2)
+        warnings.warn(
+            "only_inputs argument is deprecated and is ignored now (defaults to True). To accumulate gradient for "
+            "other parts of the graph, please use torch.autograd.backward.",
+            FutureWarning,
+            stacklevel=2,
+        )
     if materialize_grads and allow_unused is False:
-        raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False.")
+        raise ValueError(
+            "Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False."
+        )
     wanted, several = _several(inputs), _several(outputs)
-    if any(t._node is None for t in wanted):
+    edges = _edges(wanted)
+    if not edges:
+        raise GraphError("`inputs` argument to `grad()` cannot be empty.")
+    if any(edge is None for edge in edges):
         raise GraphError("One of the differentiated Tensors does not require grad")
     grads = (None,) * len(several) if grad_outputs is None else _several(grad_outputs)
     if is_grads_batched:
         return _batched(several, wanted, grads, retain_graph, create_graph, allow_unused, materialize_grads)
-    found, shared = run(several, grads, retain_graph, create_graph, frozenset(t._edge for t in wanted))
+    seeds = _seeds(several, grads, recorded=create_graph)
+    with _passing(recorded=create_graph):
+        retain_graph = create_graph if retain_graph is None else retain_graph
+        found, shared = _run(seeds, frozenset(edges), retain_graph=retain_graph, recorded=create_graph)
+        _store_retained(found)
+        values = [_value(found.get(edge), value) for edge, value in zip(edges, wanted, strict=True)]
     results: list[Tensor | None] = []
-    for i, tensor in enumerate(wanted):
-        if (value := found.get(tensor._edge)) is None:
-            if not (allow_unused or materialize_grads):
-                raise GraphError(
-                    f"The differentiated Tensor at index {i} appears to not have been used in the graph. Set "
-                    "allow_unused=True if this is the desired behavior."
-                )
-            zeros = tensor._type.backend.xp.zeros(tensor._shape, tensor._type.numpy)
-            results.append(wrap(zeros) if materialize_grads else None)
-        elif isinstance(value, Tensor):
-            results.append(value)
-        else:
-            value = tensor._type.backend.xp.asarray(value)
-            results.append(wrap(value.copy() if tensor._edge in shared else value, tensor._type, tensor._shape))
+    for i, (value, tensor, edge) in enumerate(zip(values, wanted, edges, strict=True)):
+        if value is not None:
+            results.append(_as_result(value, tensor, shared=edge in shared))
+            continue
+        if not (allow_unused or materialize_grads):
+            raise GraphError(
+                f"The differentiated Tensor at index {i} appears to not have been used in the graph. Set "
+                "allow_unused=True if this is the desired behavior."
+            )
+        results.append(TABLE.zeros_like(wrap(tensor.array, tensor._type)) if materialize_grads else None)
     return tuple(results)
 
 
+def _value(grad: Any, wanted: Any) -> Any:
+    """The cotangent of a tensor, or of the one of a node's results that a gradient edge names."""
+    return grad.get(wanted.output_nr) if isinstance(grad, Parts) else grad
+
+
+def _as_result(value: Any, wanted: Any, *, shared: bool) -> Tensor:
+    """A cotangent as the caller of ``grad`` gets it: a Tensor whose memory is no other leaf's."""
+    if isinstance(value, Tensor):
+        return value
+    if isinstance(wanted, GradientEdge):
+        return wrap(backends.of(value).xp.asarray(value))
+    value = wanted._type.backend.xp.asarray(value)
+    return wrap(value.copy() if shared else value, wanted._type, wanted._shape)
+
+
 def _batched(
-    outputs: tuple[Tensor, ...], inputs: tuple[Tensor, ...], grads: tuple[Any, ...], retain_graph: bool | None, *options: Any
-) -> tuple[Tensor | None, ...]:
+    outputs: tuple[Any, ...],
+    inputs: tuple[Any, ...],
+    grads: tuple[Any, ...],
+    retain_graph: bool | None,
+    create_graph: bool,
+    allow_unused: bool | None,
+    materialize_grads: bool,
+) -> tuple[Any, ...]:
     """``grad`` for each of a batch of cotangents (their first axis), the results stacked."""
-    create_graph, allow_unused, materialize_grads = options
-    count = next(g._shape[0] for g in grads if g is not None)
+    for i, (output, g) in enumerate(zip(outputs, grads, strict=True)):
+        if g is None:
+            raise GraphError("grad can be implicitly created only for scalar outputs")
+        if g._shape[1:] != output._shape or not g._shape:
+            raise GraphError(BATCHED.format(i=i, got=type(g.shape)(g._shape[1:]), expected=output.shape))
+    count = len(grads[0])
     rows = [
         grad(
-            outputs, inputs, tuple(g if g is None else g[i] for g in grads),
-            retain_graph if i == count - 1 else True, create_graph,
-            allow_unused=allow_unused, materialize_grads=materialize_grads,
+            outputs,
+            inputs,
+            tuple(g[row] for g in grads),
+            retain_graph if row == count - 1 else True,
+            create_graph,
+            allow_unused=allow_unused,
+            materialize_grads=materialize_grads,
         )
-        for i in range(count)
-    ]  # fmt: skip
+        for row in range(count)
+    ]
     return tuple(None if column[0] is None else TABLE.stack(*column, dim=0) for column in zip(*rows, strict=True))
 
 
-Tensor.backward = lambda self, gradient=None, retain_graph=None, create_graph=False, inputs=None: backward(  # type: ignore[method-assign]
-    self, gradient, retain_graph, create_graph, inputs
-)
+def _backward(
+    self: Tensor,
+    gradient: Tensor | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Outputs | None = None,
+) -> None:
+    """Add this tensor's gradients by the leaves to their ``.grad`` (see ``autograd.backward``)."""
+    backward(self, gradient, retain_graph, create_graph, inputs=inputs)
+
+
+Tensor.backward = _backward  # type: ignore[method-assign]

@@ -148,7 +148,7 @@ def combine(higher: dtype | None, lower: dtype | None) -> dtype | None:
     """
     if higher is None or lower is None:
         return higher or lower
-    if higher.is_complex or lower.category <= higher.category and higher is not bool_:
+    if higher.is_complex or (lower.category <= higher.category and higher is not bool_):
         return higher
     if higher.is_floating_point:
         return higher.to_complex()

@@ -22,6 +22,10 @@ class Version:
     writer: str = "an unknown line"
     operation: str = ""  # the name of the node that the last write made, if it was recorded
 
+    def bump(self) -> None:
+        """Count a write."""
+        self.count += 1
+
 
 UNWRITTEN = Version()  # stands for what cannot be written to
 
@@ -46,6 +50,7 @@ class Node:
     hooks: "NodeHooks | None" = None
     trace: str | None = None  # the forward call's traceback, in anomaly mode
     aliases = False  # the cotangents that it returns may be somebody else's arrays
+    results = 1  # how many tensors the operation returned
 
     def pullback(self, grad: Any) -> tuple[Any, ...]:
         """The operands' cotangents, given the result's."""
@@ -94,14 +99,6 @@ class Node:
     def _sequence_nr(self) -> int:
         return -self.sequence
 
-    def register_hook(self, hook: Callable[..., Any]) -> "Handle":
-        """``hook(grad_inputs, grad_outputs)`` runs after this node; what it returns replaces grad_inputs."""
-        return Handle(self.own_hooks().post, hook)
-
-    def register_prehook(self, hook: Callable[..., Any]) -> "Handle":
-        """``hook(grad_outputs)`` runs before this node; what it returns replaces grad_outputs."""
-        return Handle(self.own_hooks().pre, hook)
-
     def own_hooks(self) -> "NodeHooks":
         if self.hooks is None:
             self.hooks = NodeHooks()
@@ -112,31 +109,30 @@ class Node:
 
 
 class NodeHooks:
-    """What runs around a node. ``tensor`` and ``retain`` see its cotangent, ``pre`` and ``post`` are tuples' hooks."""
+    """What runs around a node: ``tensor`` and ``pre`` get its cotangent and return it or another, ``post`` what came out.
+
+    ``retain`` refers to the tensor that wants the cotangent for its ``.grad``.
+    """
 
     def __init__(self) -> None:
         self.tensor: Hooks = {}
-        self.retain: Callable[[Any], None] | None = None
         self.pre: Hooks = {}
         self.post: Hooks = {}
+        self.retain: Callable[[], Any] | None = None
 
     def on_cotangent(self, grad: Any) -> Any:
         for hook in tuple(self.tensor.values()):
             grad = hook(grad)
-        if self.retain is not None:
-            self.retain(grad)
         return grad
 
     def before(self, grad: Any) -> Any:
         for hook in tuple(self.pre.values()):
-            if (replaced := hook((grad,))) is not None:
-                (grad,) = replaced if isinstance(replaced, tuple) else (replaced,)
+            grad = grad if grad is None else hook(grad)
         return grad
 
     def after(self, parts: tuple[Any, ...], grad: Any) -> tuple[Any, ...]:
         for hook in tuple(self.post.values()):
-            if (replaced := hook(parts, (grad,))) is not None:
-                parts = replaced if isinstance(replaced, tuple) else (replaced,)
+            parts = hook(parts, grad)
         return parts
 
 
@@ -149,6 +145,7 @@ class Output(Node):
     def __init__(self, source: Node, index: int) -> None:
         self.parents, self.index = (source,), index
         self.saved, self.counters, self.sequence = (), (), next_sequence()
+        source.results = max(source.results, index + 1)
 
     def pullback(self, grad: Any) -> tuple[Any, ...]:
         return (Parts({self.index: grad}),)
@@ -229,9 +226,9 @@ def run(
 
     A node's consumers are all newer than it, so the newest node that a cotangent has reached is always
     complete: taking nodes newest first is a topological order, found without walking the graph before.
-    ``targets`` limits the pass to nodes that lead to them. Returns the cotangents of the leaves and of
-    those targets that were reached, and the set of leaves whose cotangent is somebody else's too. Nothing is
-    stored in any leaf here, so an error on the way leaves every ``.grad`` as it was.
+    ``targets`` limits the pass to nodes that lead to them. Returns the cotangents of the leaves, and of
+    those nodes reached that are targets or whose tensor retains it, and the set of leaves whose cotangent is
+    somebody else's too. Nothing is stored here, so an error on the way leaves every ``.grad`` as it was.
     """
     seeds = list(seeds)
     needed = None if targets is None else leading_to(targets, (target for target, _ in seeds))
@@ -261,18 +258,21 @@ def run(
         grad = grads.pop(node)
         if (hooks := node.hooks) is not None:
             grad = hooks.on_cotangent(grad)
+            if hooks.retain is not None:
+                reached[node] = grad
         if needed is not None:
             if node in targets:  # type: ignore[operator]
                 reached[node] = grad
             if node not in needed:
                 arriving = ()
                 continue
-        if hooks is not None:
-            grad = hooks.before(grad)
+        if hooks is not None and (grad := hooks.before(grad)) is None:
+            arriving = ()
+            continue
         pull = node.recorded_pullback if recorded else node.pullback
         parts = watched_pullback(node, grad, pull) if anomaly else pull(grad)
         if hooks is not None:
             parts = hooks.after(parts, grad)
         if not retain_graph:
             node.release()
-        arriving, aliased = zip(node.parents, parts), node.aliases  # noqa: B905  nodes see to it; strict costs
+        arriving, aliased = zip(node.parents, parts), node.aliases or hooks is not None  # noqa: B905  strict costs

@@ -2,7 +2,7 @@
 
     Error
     ├── ShapeError   (RuntimeError)   sizes that do not fit each other
-    ├── DtypeError   (RuntimeError)   a dtype that the operation does not take
+    ├── DtypeError   (NotImplementedError, a RuntimeError)  a dtype that the operation does not take
     ├── DeviceError  (RuntimeError)   operands on several devices
     ├── GraphError   (RuntimeError)   the graph cannot be built, changed or walked as asked
     │   ├── FreedError                its saved arrays are gone
@@ -13,6 +13,10 @@
 Each is also the builtin type that PyTorch raises in its place, so ``except RuntimeError`` keeps working.
 """
 
+import sys
+from collections.abc import Callable
+from typing import Any
+
 
 class Error(Exception):
     """Base of every exception that this package defines."""
@@ -22,7 +26,7 @@ class ShapeError(Error, RuntimeError):
     """Sizes that do not fit each other."""
 
 
-class DtypeError(Error, RuntimeError):
+class DtypeError(Error, NotImplementedError):
     """A dtype that the operation does not take."""
 
 
@@ -56,3 +60,19 @@ class MissingCuda(Error, AssertionError):
 
 class Unsupported(Error, AttributeError):
     """PyTorch has it, this package does not."""
+
+
+def not_here(path: str) -> str:
+    """What to say of ``torch.path``, which this package does not have."""
+    return f"torch.{path} is not in autograd_gpu, which has PyTorch's autograd and what belongs to it"
+
+
+def missing_from(module: str) -> Callable[[str], Any]:
+    """The ``__getattr__`` of one of our modules: an error that names in torch's words what it lacks."""
+
+    def __getattr__(name: str) -> Any:  # noqa: N807  the very name
+        said = not_here(f"{module}.{name}".partition(".")[2])
+        python_says = f"module {module!r} has no attribute {name!r}"
+        raise Unsupported(f"{said} ({python_says})", name=name, obj=sys.modules.get(module))
+
+    return __getattr__

@@ -21,14 +21,14 @@ the array with the axes in that order, normals with ``contiguous=False``, and pe
 import math
 import operator
 import secrets
-from collections.abc import Callable, Sequence
-from typing import Any, SupportsIndex, SupportsInt
+from collections.abc import Sequence
+from typing import Any, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
 
+from . import _libm as libm
 from . import dtypes
-from .devices import device as Device
 from .errors import DtypeError, ShapeError
 
 Array = NDArray[Any]
@@ -52,35 +52,27 @@ _STATE = np.dtype(  # CPUGeneratorImplState in ATen/CPUGeneratorImpl.cpp
 )
 
 
-class Generator:
-    """A stream of random numbers: ``torch.Generator``, whose draws return NumPy arrays.
+class MersenneTwister:
+    """PyTorch's stream of random numbers on the CPU; the draws return NumPy arrays.
 
-    ``device`` says for whom the numbers are; wherever that is, they are those of PyTorch's CPU.
-
-    >>> Generator().manual_seed(0).random((3,), dtypes.float32)
+    >>> MersenneTwister().manual_seed(0).random((3,), dtypes.float32)
     array([0.4962566 , 0.7682218 , 0.08847743], dtype=float32)
     """
 
-    __slots__ = ("_engine", "_seed", "_spare", "device")
+    __slots__ = ("_engine", "_seed", "_spare")
     _spare: float | None
 
-    def __init__(self, device: str | int | Device = "cpu") -> None:
-        self.device = Device(device)
+    def __init__(self) -> None:
         self._engine = np.random.MT19937(0)
         self.manual_seed(DEFAULT_SEED)
 
-    def manual_seed(self, seed: SupportsIndex) -> "Generator":
+    def manual_seed(self, seed: SupportsIndex) -> "MersenneTwister":
         """Start the stream of ``seed``, an integer in [-2**63, 2**64); a negative one counts from 2**64.
 
         The engine sees the low 32 bits only (as in PyTorch). Returns the generator.
         """
-        if isinstance(seed, bool) or not isinstance(seed, SupportsIndex):
-            raise RuntimeError(f"manual_seed expected a long, but got {type(seed).__name__}")  # noqa: TRY004
-        number = operator.index(seed)
-        if not -(2**63) <= number < 2**64:
-            raise ValueError(f"Overflow when unpacking long long: expected [-2**63, 2**64), got {number}")
-        self._seed = number % 2**64
-        np.random.RandomState(self._engine).seed(number % 2**32)
+        self._seed = as_seed(seed)
+        np.random.RandomState(self._engine).seed(self._seed % 2**32)
         self._spare = None
         return self
 
@@ -125,9 +117,9 @@ class Generator:
         self._seed = int(record["seed"])
         self._spare = float(record["normal"]) if record["has_normal"] else None
 
-    def clone_state(self) -> "Generator":
+    def clone_state(self) -> "MersenneTwister":
         """Another generator at the same place of the same stream."""
-        twin = Generator(self.device)
+        twin = MersenneTwister()
         twin.set_state(self.get_state())
         return twin
 
@@ -137,15 +129,15 @@ class Generator:
 
     def uniform(self, shape: Shape, low: float, high: float, dtype: dtypes.dtype) -> Array:
         """``Tensor.uniform_``: uniform in [low, high), each part of a complex number by itself."""
-        count = _size(shape)
+        count = count_of(shape)
         if dtype.is_complex:
             return _pairs(self.uniform((*shape, 2), low, high, dtype.to_real()), shape, dtype)
-        _check_floating("check_uniform_bounds", dtype)
-        _check_bounds(low, high, dtype)
+        check_floating("check_uniform_bounds", dtype)
+        check_bounds(low, high, dtype)
         unit = self._unit(count, dtype is dtypes.float64)
         least, most = unit.dtype.type(low), unit.dtype.type(high)
-        values = _cast(_affine(unit, most - least, least), dtype)
-        values[values == _cast(most, dtype)] = _cast(least, dtype)  # it was rounded up
+        values = libm.cast(libm.affine(unit, most - least, least), dtype)
+        values[values == libm.cast(most, dtype)] = libm.cast(least, dtype)  # it was rounded up
         return values.reshape(shape)
 
     def normal(
@@ -156,44 +148,44 @@ class Generator:
         A complex number has two parts with ``std / sqrt(2)``. ``contiguous=False`` draws as into a
         tensor that is not contiguous: one number at a time however many they are.
 
-        >>> Generator().manual_seed(0).normal((3,), dtypes.float32)
+        >>> MersenneTwister().manual_seed(0).normal((3,), dtypes.float32)
         array([ 1.5409961, -0.2934289, -2.1787894], dtype=float32)
         """
-        count = _size(shape)
+        count = count_of(shape)
         if not std >= 0.0:
             raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
         if dtype.is_complex:
             part, std = dtype.to_real(), std / math.sqrt(2.0)
             return _pairs(self.normal((*shape, 2), part, mean, std, contiguous), shape, dtype)
-        _check_floating("normal_kernel_cpu", dtype)
+        check_floating("normal_kernel_cpu", dtype)
         many = contiguous and count >= _BLOCK
         values = self._many_normals(count, dtype) if many else self._few_normals(count)
-        return _cast(_affine(values, std, mean), dtype).reshape(shape)
+        return libm.cast(libm.affine(values, std, mean), dtype).reshape(shape)
 
     def integers(self, low: int, high: int, shape: Shape, dtype: dtypes.dtype) -> Array:
         """``torch.randint``, ``Tensor.random_``: integers of [low, high), which ``dtype`` must hold.
 
         ``high`` may be 2**63, which stands for the missing bound of ``random_(low, None)``.
         """
-        count, low, high = _size(shape), operator.index(low), operator.index(high)
+        count, low, high = count_of(shape), operator.index(low), operator.index(high)
         if low >= high:
             raise RuntimeError(
                 f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}"
             )
-        least, most = _integer_range(dtype)
-        _check_within("from", low, least, most, dtype)
-        _check_within("to - 1", high - 1, least, most, dtype)
+        least, most = integer_range(dtype)
+        check_within("from", low, least, most, dtype)
+        check_within("to - 1", high - 1, least, most, dtype)
         span = high - low
         words = self._double_words(count) if span >= 2**28 else self._words(count)
         if span < 2**64:  # else each word is an answer
             words = words % np.uint64(span) + np.uint64(low % 2**64)
-        return _cast(words.view(np.int64), dtype).reshape(shape)
+        return libm.cast(words.view(np.int64), dtype).reshape(shape)
 
     def any_integers(self, shape: Shape, dtype: dtypes.dtype) -> Array:
         """``Tensor.random_()``: integers of [0, largest], of [0, 2**digits] for a floating dtype."""
-        count, span = _size(shape), _integer_range(dtype)[1] + 1
+        count, span = count_of(shape), integer_range(dtype)[1] + 1
         words = self._double_words(count) if dtype in (dtypes.int64, dtypes.float64) else self._words(count)
-        return _cast(words % np.uint64(span), dtype).reshape(shape)
+        return libm.cast(words % np.uint64(span), dtype).reshape(shape)
 
     def permutation(self, n: int) -> NDArray[np.int64]:
         """``torch.randperm``: the integers below ``n`` in random order, by swaps from the front.
@@ -211,29 +203,29 @@ class Generator:
     def bernoulli(self, p: Array) -> Array:
         """``torch.bernoulli(p)``: 1 with probability ``p`` of each element, else 0, in p's dtype."""
         dtype = dtypes.of(p.dtype)
-        _check_floating("bernoulli_tensor_cpu_p_", dtype)
+        check_floating("bernoulli_tensor_cpu_p_", dtype)
         if (wrong := p[~((p >= 0) & (p <= 1))]).size:
             raise RuntimeError(f"bernoulli expects all elements of p to be in [0, 1], but got p={wrong[0]}")
         unit = self._unit(p.size, dtype is dtypes.float64).reshape(p.shape)
-        return _cast(unit < p.astype(unit.dtype), dtype)
+        return libm.cast(unit < p.astype(unit.dtype), dtype)
 
     def bernoulli_scalar(self, shape: Shape, p: float, dtype: dtypes.dtype) -> Array:
         """``Tensor.bernoulli_(p)``: 1 with probability ``p``, else 0; ``1 - p`` makes dropout's mask."""
-        count = _size(shape)
+        count = count_of(shape)
         if not 0.0 <= p <= 1.0:
             raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p}")
         if dtype.is_complex:
-            raise _not_implemented("bernoulli_scalar_cpu_", dtype, "real")
-        return _cast(self._unit(count, double=True) < p, dtype).reshape(shape)
+            raise not_implemented("bernoulli_scalar_cpu_", dtype, "real")
+        return libm.cast(self._unit(count, double=True) < p, dtype).reshape(shape)
 
     def exponential(self, shape: Shape, dtype: dtypes.dtype, rate: float = 1.0) -> Array:
         """``Tensor.exponential_``: exponential with mean ``1 / rate``."""
-        count = _size(shape)
-        _check_floating("exponential_cpu", dtype)
+        count = count_of(shape)
+        check_floating("exponential_cpu", dtype)
         if not rate > 0.0:
             raise RuntimeError(f"exponential_ expects lambda > 0.0, but found lambda={rate}")
-        values = -1.0 / rate * _libm(math.log1p, -self._unit(count, double=True))
-        return _cast(values, dtype).reshape(shape)
+        values = -1.0 / rate * libm.each(math.log1p, -self._unit(count, double=True))
+        return libm.cast(values, dtype).reshape(shape)
 
     def multinomial(self, probs: Array, count: int, replacement: bool = False) -> NDArray[np.int64]:
         """``torch.multinomial``: ``count`` indices from each row of weights ``probs``.
@@ -243,8 +235,8 @@ class Generator:
         or 16-bit dtypes) come in the order of their indices; PyTorch's order of them is undefined.
         """
         dtype = dtypes.of(probs.dtype)
-        _check_floating("multinomial", dtype)
-        _check_multinomial(probs, count, replacement)
+        check_floating("multinomial", dtype)
+        check_multinomial(probs, count, replacement)
         if replacement and count > 1:
             return self._lookup(np.atleast_2d(probs), count).reshape(*probs.shape[:-1], count)
         rows = probs.T if probs.flags.fnc else probs  # in the order of its memory
@@ -300,11 +292,21 @@ class Generator:
         units = self._unit(whole if dtype.itemsize == 2 else count, double)[:whole]
         if whole < count:
             units = np.concatenate([units, self._unit(_BLOCK, double)])
-        values = _box_muller(units.reshape(-1, _BLOCK)).ravel()
+        values = libm.box_muller(units.reshape(-1, _BLOCK)).ravel()
         return np.concatenate([values[: count - _BLOCK], values[-_BLOCK:]])
 
 
-def _size(shape: Shape) -> int:
+def as_seed(seed: SupportsIndex) -> int:
+    """A seed as an integer of 64 bits."""
+    if isinstance(seed, bool) or not isinstance(seed, SupportsIndex):
+        raise RuntimeError(f"manual_seed expected a long, but got {type(seed).__name__}")  # noqa: TRY004
+    number = operator.index(seed)
+    if not -(2**63) <= number < 2**64:
+        raise ValueError(f"Overflow when unpacking long long: expected [-2**63, 2**64), got {number}")
+    return number % 2**64
+
+
+def count_of(shape: Shape) -> int:
     """How many numbers an array of ``shape`` has; ShapeError if it cannot be one."""
     for length in shape:
         if length < 0:
@@ -317,35 +319,27 @@ def _pairs(parts: Array, shape: Shape, dtype: dtypes.dtype) -> Array:
     return parts.view(dtype.numpy).reshape(shape)
 
 
-@np.errstate(all="ignore")
-def _cast(values: Any, dtype: dtypes.dtype) -> Array:
-    """``values`` in ``dtype``: 16-bit ones are rounded to single precision on the way, as in C++."""
-    if dtype in dtypes.REDUCED:
-        values = values.astype(np.float32)
-    return np.asarray(values.astype(dtype.numpy, copy=False))
-
-
-def _not_implemented(kernel: str, dtype: dtypes.dtype, expected: str) -> DtypeError:
+def not_implemented(kernel: str, dtype: dtypes.dtype, expected: str) -> DtypeError:
     return DtypeError(f"\"{kernel}\" not implemented for '{dtype.scalar_name}'; expected a {expected} dtype")
 
 
-def _check_floating(kernel: str, dtype: dtypes.dtype) -> None:
+def check_floating(kernel: str, dtype: dtypes.dtype) -> None:
     if not dtype.is_floating_point:
-        raise _not_implemented(kernel, dtype, "floating-point")
+        raise not_implemented(kernel, dtype, "floating-point")
 
 
-def _check_within(name: str, value: float, least: float, most: float, dtype: dtypes.dtype) -> None:
+def check_within(name: str, value: float, least: float, most: float, dtype: dtypes.dtype) -> None:
     if not least <= value <= most:
         raise RuntimeError(
             f"{name} is out of bounds for {dtype.name}: expected [{least}, {most}], got {value}"
         )
 
 
-def _check_bounds(low: float, high: float, dtype: dtypes.dtype) -> None:
+def check_bounds(low: float, high: float, dtype: dtypes.dtype) -> None:
     """RuntimeError unless ``dtype`` has low <= high and their difference."""
     _, largest = _FORMAT[dtype]
-    _check_within("from", low, -largest, largest, dtype)
-    _check_within("to", high, -largest, largest, dtype)
+    check_within("from", low, -largest, largest, dtype)
+    check_within("to", high, -largest, largest, dtype)
     if low > high:
         raise RuntimeError(f"uniform_ expects to return a [from, to) range, but found from={low} > to={high}")
     if high - low > largest:
@@ -353,10 +347,10 @@ def _check_bounds(low: float, high: float, dtype: dtypes.dtype) -> None:
         raise RuntimeError(f"uniform_ expects to-from <= {limit} which result in to-from to exceed the limit")
 
 
-def _integer_range(dtype: dtypes.dtype) -> tuple[int, int]:
+def integer_range(dtype: dtypes.dtype) -> tuple[int, int]:
     """The integers that ``dtype`` tells apart, first and last."""
     if dtype.is_complex:
-        raise _not_implemented("random_from_to", dtype, "real")
+        raise not_implemented("random_from_to", dtype, "real")
     if dtype.is_floating_point:
         largest = 2 ** _FORMAT[dtype][0]
         return -largest, largest
@@ -365,8 +359,9 @@ def _integer_range(dtype: dtypes.dtype) -> tuple[int, int]:
     return int(np.iinfo(dtype.numpy).min), int(np.iinfo(dtype.numpy).max)
 
 
-def _check_multinomial(probs: Array, count: int, replacement: bool) -> None:
+def check_multinomial(probs: Any, count: int, replacement: bool) -> None:
     """RuntimeError unless ``probs`` has rows of weights from which ``count`` indices can be drawn."""
+    check_floating("multinomial", dtypes.of(probs.dtype))
     if probs.ndim not in (1, 2):
         raise RuntimeError(f"prob_dist must be 1 or 2 dim, got {probs.ndim}")
     if count <= 0:
@@ -380,111 +375,3 @@ def _check_multinomial(probs: Array, count: int, replacement: bool) -> None:
         raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
     if not np.all((probs > 0).any(-1)):
         raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")
-
-
-def _libm(function: Callable[[float], float], x: Array) -> Array:
-    """``function`` of the C library on each element; NumPy's own may differ in the last bit."""
-    return np.fromiter(map(function, x.ravel().tolist()), np.float64, x.size).reshape(x.shape)
-
-
-@np.errstate(all="ignore")
-def _affine(x: Array, slope: float, offset: float) -> Array:
-    """``x * slope + offset`` in the precision of ``x`` with one rounding, as compilers contract it."""
-    if x.dtype == np.float32:
-        return _fma(x, np.float32(slope), np.float32(offset))
-    product: Array = x * slope
-    total: Array = product + offset
-    if offset == 0.0 or not math.isfinite(offset) or abs(slope) > 1e300:
-        return total
-    # What the two roundings lost: Dekker's error of a product (halves of 26 bits), Knuth's of a sum.
-    head, slope_head = _head(x), _head(np.float64(slope))
-    tail, slope_tail = x - head, slope - slope_head
-    lost: Array = head * slope_head - product + head * slope_tail + tail * slope_head + tail * slope_tail
-    added = total - product
-    lost += product - (total - added) + (offset - added)
-    return total + lost
-
-
-def _head(x: Any) -> Any:
-    """``x`` without its last 27 bits."""
-    return (x.view(np.int64) & np.int64(-(2**27))).view(np.float64)
-
-
-def _fma(x: Array, y: Any, z: Any) -> Array:
-    """``x * y + z`` in float32 with one rounding: the product is exact in float64."""
-    total: Array = np.multiply(x, y, dtype=np.float64) + z
-    return total.astype(np.float32)
-
-
-def _box_muller(units: Array) -> Array:
-    """16 standard normals from each row of 16 uniforms, in their precision."""
-    length, angle = 1 - units[:, :8], units.dtype.type(math.tau) * units[:, 8:]
-    if units.dtype == np.float32:
-        log, (cos, sin) = _log(length), _cos_sin(angle)
-    else:
-        log, cos, sin = _libm(math.log, length), _libm(math.cos, angle), _libm(math.sin, angle)
-    radius = np.sqrt(-2 * log)
-    return np.hstack([radius * cos, radius * sin])
-
-
-# The float32 logarithm, cosine and sine of avx_mathfun.h, whose polynomials are Cephes' (S. Moshier), with
-# the multiply-adds of the wheel's machine code: the same bits for each of the 2**24 uniforms.
-# fmt: off
-_LOG = np.array([7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1,
-                 -1.6668057665e-1, 2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1], np.float32)
-# fmt: on
-_LN2 = np.array([0.693359375, -2.12194440e-4], np.float32)
-_COS = np.array([2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2], np.float32)
-_SIN = np.array([-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1], np.float32)
-_QUARTER_PI = np.array([0.78515625, 2.4187564849853515625e-4, 3.77489497744594108e-8], np.float32)
-
-
-def _polynomial(coefficients: Array, x: Array) -> Array:
-    """Horner's rule, the highest power first."""
-    value: Array = coefficients[0]
-    for coefficient in coefficients[1:]:
-        value = _fma(value, x, coefficient)
-    return value
-
-
-def _log(x: Array) -> Array:
-    """log(x) of positive float32."""
-    fraction, exponent = np.frexp(x)
-    low = fraction < np.float32(math.sqrt(0.5))
-    power = exponent.astype(np.float32) - low
-    x = np.where(low, fraction + fraction, fraction) - 1
-    square = x * x
-    rest = _fma(_polynomial(_LOG, x) * x, square, power * _LN2[1]) - square / 2
-    return _fma(power, _LN2[0], x + rest)
-
-
-def _cos_sin(x: Array) -> tuple[Array, Array]:
-    """cos(x) and sin(x) of float32 in [0, 2 pi]."""
-    octant = (x * np.float32(4 / math.pi)).astype(np.int32) + 1 & -2
-    for part in _QUARTER_PI:
-        x = _fma(octant.astype(np.float32), -part, x)
-    square = x * x
-    cos = _fma(square, _polynomial(_COS, square) * square, -square / 2) + 1
-    sin = _fma(x, _polynomial(_SIN, square) * square, x)
-    swap = octant & 2 != 0
-    cos, sin = np.where(swap, sin, cos), np.where(swap, cos, sin)
-    return np.where(octant + 2 & 4, -cos, cos), np.where(octant & 4, -sin, sin)
-
-
-default_generator = Generator()
-default_generator.seed()
-
-
-def manual_seed(seed: SupportsInt) -> Generator:
-    """Start the default generator's stream of ``seed``, and return that generator."""
-    return default_generator.manual_seed(int(seed))
-
-
-def initial_seed() -> int:
-    """The seed that the default generator started from; a random one unless ``manual_seed`` was called."""
-    return default_generator.initial_seed()
-
-
-def seed() -> int:
-    """Start the default generator's stream of a random seed, and return that seed."""
-    return default_generator.seed()

@@ -11,13 +11,14 @@ import numpy as np
 from . import backends
 from .backends import Type, _numpy
 from .backends._numpy import RETURNS_ARRAYS
-from .engine import Node, next_sequence
+from .edges import PostHook, PreHook, edge_of
+from .engine import Handle, Node, Version, next_sequence
 from .errors import GraphError
-from .fusion.direct import RESTORED, SAVED, compile_pullback
+from .fusion.direct import RESTORED, SAVED, compile_pullback, saved_by
 from .fusion.launch import kernel_pullback
 from .op import TABLE, ArrayOp, Op, Operation
 from .modes import Anomaly
-from .tensor import Tensor, user_line, wrap
+from .tensor import Tensor, is_ours, user_line, wrap
 
 
 def is_array(value: Any) -> bool:
@@ -34,11 +35,50 @@ def fit(x: Any, type_: Type, shape: tuple[int, ...]) -> Any:
     return x if (x._type if isinstance(x, Tensor) else backends.type_of(x)) is type_ else TABLE.to(x, type_=type_)
 
 
+@cache
+def saved_names(op: Operation) -> dict[str, int]:
+    """torch's names of what nodes of ``op`` may save, and their places among what is saved."""
+    if isinstance(op, Op):
+        read = {slot for slots in saved_by(op) for slot in slots}
+    else:
+        needs = {name for names in op.needs for name in names or ()}  # type: ignore[attr-defined]
+        read = {i for i, name in enumerate((*op.operands, "y")) if name in needs}
+    names = (*("self" if name == "input" else name for name in op.operands), "result")
+    return {f"_saved_{name}": i for i, name in enumerate(names) if i in read}
+
+
 class ArrayNode(Node):
     """A node of an operation of the table."""
 
     __slots__ = ()
     op: ClassVar[Operation]
+    hidden: ClassVar[tuple[int, ...]] = ()  # operands that torch does not count: conditions and numbers
+
+    @property
+    def next_functions(self) -> tuple[tuple[Node | None, int], ...]:
+        """Where the operands came from: nodes (AccumulateGrad for leaves, None for constants) and result numbers."""
+        return tuple(edge_of(parent) for i, parent in enumerate(self.parents) if i not in self.hidden)
+
+    def register_hook(self, hook: Callable[..., Any]) -> Handle:
+        """``hook(grad_inputs, grad_outputs)`` runs after this node; a tuple that it returns replaces grad_inputs."""
+        return Handle(self.own_hooks().post, PostHook(hook, self.results))
+
+    def register_prehook(self, hook: Callable[..., Any]) -> Handle:
+        """``hook(grad_outputs)`` runs before this node; a tuple that it returns replaces grad_outputs."""
+        return Handle(self.own_hooks().pre, PreHook(hook, self.results))
+
+    def __getattr__(self, name: str) -> Any:
+        """``_saved_self``, ``_saved_other``, ``_saved_result`` …: what was saved, None if it was not needed."""
+        if name.startswith("_saved_"):
+            if (place := saved_names(self.op).get(name)) is not None:
+                return self.restore()[place] if self.saved != () else None
+            if (params := getattr(self, "params", None)) is not None and name[7:] in params:
+                return params[name[7:]]
+        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+
+    def __dir__(self) -> list[str]:
+        params = (f"_saved_{name}" for name in getattr(self, "params", ()))
+        return sorted({*super().__dir__(), *saved_names(self.op), *params})
 
     def fitted(self, parts: tuple[Any, ...]) -> tuple[Any, ...]:
         """``parts`` in the operands' own shapes and types, where those differ from the result's."""
@@ -77,19 +117,23 @@ class ArrayNode(Node):
     def stale(self, number: int, before: int) -> str:
         """torch's message, and which line saved the array and which wrote to it."""
         assert self.saved is not None
-        array, counter = self.saved[number], self.counters[number]
-        type_ = backends.type_of(array)
-        where = "torch.cuda." if type_.device.type == "cuda" else "torch."
+        counter = self.counters[number]
         made_by_me = number >= len(self.parents)
-        maker = self.name() if made_by_me else counter.operation
-        origin = f", which is output 0 of {maker.rpartition('Backward')[0] or maker}," if maker else ""
-        return (
-            "one of the variables needed for gradient computation has been modified by an inplace operation: "
-            f"[{where}{type_.dtype.typename} {list(array.shape)}]{origin} is at version {counter.count}; "
-            f"expected version {before} instead. Hint: enable anomaly detection to find the operation that failed "
-            "to compute its gradient, with torch.autograd.set_detect_anomaly(True, check_nan=False).\n"
-            f"Saved by {self.name()} at {describe(self.line)}\nWritten to at {counter.writer}"
-        )
+        return stale(self.saved[number], self.name() if made_by_me else counter.operation, counter, before, self)
+
+
+def stale(array: Any, maker: str, counter: Version, before: int, node: Node) -> str:
+    """That ``array``, made by a node called ``maker`` and saved by ``node``, was written to since."""
+    type_ = backends.type_of(array)
+    where = "torch.cuda." if type_.device.type == "cuda" else "torch."
+    origin = f", which is output 0 of {maker.rpartition('Backward')[0] or maker}," if maker else ""
+    return (
+        "one of the variables needed for gradient computation has been modified by an inplace operation: "
+        f"[{where}{type_.dtype.typename} {list(array.shape)}]{origin} is at version {counter.count}; "
+        f"expected version {before} instead. Hint: enable anomaly detection to find the operation that failed "
+        "to compute its gradient, with torch.autograd.set_detect_anomaly(True, check_nan=False).\n"
+        f"Saved by {node.name()} at {describe(node.line)}\nWritten to at {counter.writer}"
+    )
 
 
 class Alias(ArrayNode):
@@ -158,12 +202,29 @@ class Widened:
         self.saved = tuple(map(_numpy.widen, node.unpack()))
 
 
+class Underivable(ArrayNode):
+    """A node of an operation that has no formula for its gradient; it refuses to run."""
+
+    __slots__ = ()
+
+    def pullback(self, grad: Any) -> tuple[Any, ...]:
+        raise GraphError(f"derivative for aten::{self.op.name} is not implemented")
+
+    recorded_pullback = pullback
+
+
 @cache
-def node_class(op: Op, computed: Type, *, zero_dim: bool = False) -> type[ArrayNode]:
+def node_class(
+    op: Op, computed: Type, *, zero_dim: bool = False, numbers: tuple[int, ...] = ()
+) -> type[ArrayNode]:
     """The class of the nodes that record ``op`` when it is computed in the type ``computed``.
 
-    Cotangents of 0-d NumPy tensors travel as NumPy scalars.
+    Cotangents of 0-d NumPy tensors travel as NumPy scalars. The operands at ``numbers`` are Python numbers.
     """
+    hidden = (*op.conditions, *op.numbers, *(numbers if numbers in op.nodes else ()))
+    common = {"__slots__": (), "op": op, "hidden": hidden}
+    if op.partials is NotImplemented:
+        return type("NotImplemented", (Underivable,), common)
     is_complex = computed.dtype.is_complex
     if computed.device.type == "cuda":
         pullback = kernel_pullback(op, complex=is_complex)
@@ -175,8 +236,8 @@ def node_class(op: Op, computed: Type, *, zero_dim: bool = False) -> type[ArrayN
         if computed.reduced:
             pullback = widened(pullback)
     recorded = compile_pullback(op, on_tensors, lambda k: k, RESTORED, complex=is_complex)
-    methods = {"__slots__": (), "op": op, "pullback": pullback, "recorded_pullback": recorded}
-    return type(op.node, (ArrayNode,), methods)
+    methods = {**common, "pullback": pullback, "recorded_pullback": recorded}
+    return type(op.node_for(numbers), (ArrayNode,), methods)
 
 
 class TensorRules(ArrayNode):
@@ -198,10 +259,15 @@ class TensorRules(ArrayNode):
         if op.variadic:
             named = {"g": grad, "shapes": self.shapes, **self.params}
             parts = op.rules[0](**{name: named[name] for name in op.needs[0]})  # type: ignore[misc]
-            return tuple(part if parent is not None else None for part, parent in zip(parts, self.parents, strict=True))
+            parts = tuple(
+                part if parent is not None else None for part, parent in zip(parts, self.parents, strict=True)
+            )
+            return parts if self.fit is None else self.fitted(parts)
         named = {**dict(zip((*op.operands, "y"), saved, strict=False)), **self.params, "g": grad}
+        if op.starred is not None:
+            named[op.operands[-1]] = saved[op.starred : len(self.parents)]
         parts = []
-        for rule, needs, parent, shape in zip(op.rules, op.needs, self.parents, self.shapes, strict=True):
+        for rule, needs, parent, shape in zip(op.rules, op.needs, self.parents, self.shapes, strict=False):
             if parent is None or rule is None:
                 parts.append(None)
                 continue
@@ -213,12 +279,26 @@ class TensorRules(ArrayNode):
 @cache
 def array_node_class(op: ArrayOp) -> type[TensorRules]:
     """The class of the nodes that record ``op``."""
-    return type(op.node, (TensorRules,), {"__slots__": (), "op": op})
+    hidden = [i for i, rule in enumerate(op.rules) if rule is None]
+    if op.starred is not None:
+        hidden.extend(range(op.starred, op.starred + 64))
+    return type(op.node, (TensorRules,), {"__slots__": (), "op": op, "hidden": tuple(hidden)})
+
+
+def enter(node: Node, parents: tuple[Any, ...]) -> None:
+    """Put ``node`` in the graph, in front of ``parents``."""
+    node.parents, node.sequence, node.line = parents, next_sequence(), user_line()
+    if Anomaly.on:
+        remember_call(node)
 
 
 def finish(node: Node, parents: tuple[Any, ...], out: Tensor) -> None:
     """Put ``node`` in the graph, behind ``out``."""
-    node.parents, node.sequence, node.line = parents, next_sequence(), user_line()
-    if Anomaly.on:
-        node.trace = "".join(traceback.format_stack()[:-3])
+    enter(node, parents)
     out._node = node
+
+
+def remember_call(node: Node) -> None:
+    """Let ``node`` remember the user's lines that are running, for anomaly mode."""
+    frames = [frame for frame in traceback.extract_stack() if not is_ours(frame.filename)]
+    node.trace = "".join(traceback.format_list(frames))

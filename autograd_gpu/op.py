@@ -1,8 +1,13 @@
 """What an operation is: one record, from which everything else about it follows."""
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
+from functools import partial
+from types import MappingProxyType
 from typing import Any
+
+import numpy as np
 
 from . import backends
 from .dtypes import BOOL, COMPLEX, FLOAT, INT, bool_, dtype, get_default_dtype
@@ -33,8 +38,8 @@ TABLE = Table()
 
 # Python's operators, by the operation that each one is; reflected ones swap the operands.
 OPERATORS = {
-    "add": "add", "sub": "sub", "mul": "mul", "truediv": "div", "floordiv": "floor_divide", "mod": "remainder",
-    "pow": "pow", "matmul": "matmul", "and": "bitwise_and", "or": "bitwise_or", "xor": "bitwise_xor",
+    "add": "add", "sub": "sub", "mul": "mul", "truediv": "div", "floordiv": "floor_divide",
+    "mod": "remainder", "pow": "pow", "matmul": "matmul", "and": "bitwise_and", "or": "bitwise_or", "xor": "bitwise_xor",
     "lshift": "bitwise_left_shift", "rshift": "bitwise_right_shift",
 }  # fmt: skip
 COMPARISONS = {"lt": "lt", "le": "le", "gt": "gt", "ge": "ge", "eq": "eq", "ne": "ne"}
@@ -42,8 +47,8 @@ UNARY = {"neg": "neg", "abs": "abs", "invert": "bitwise_not"}
 
 
 def node_name(name: str) -> str:
-    """``"log_softmax"`` -> ``"LogSoftmaxBackward0"``, torch's way of naming nodes."""
-    return "".join(word[:1].upper() + word[1:] for word in name.split("_")) + "Backward0"
+    """``"log_softmax"`` -> ``"LogSoftmaxBackward0"``, ``"log1p"`` -> ``"Log1PBackward0"``: torch's way."""
+    return re.sub(r"(?:^|_|(?<=\d))([a-z])", lambda letter: letter[1].upper(), name) + "Backward0"
 
 
 class Operation:
@@ -75,14 +80,22 @@ class Operation:
 class Op(Operation):
     """An elementwise operation.
 
-    ``signature`` holds torch's argument names ("input, other"); ``cuda`` the CUDA expression of ``{0}``,
-    ``{1}`` …; ``partials`` gets the operands and the result as symbols and returns the derivative of the
-    result by each operand (None where there is none); ``numpy`` is a function of NumPy arrays.
+    ``signature`` holds torch's arguments ("input, other=1"); ``cuda`` the CUDA expression of ``{0}``,
+    ``{1}`` … and ``helpers`` the CUDA functions that it calls beyond CUDA's own; ``partials`` gets the
+    operands and the result as symbols and returns the derivative of the result by each operand (None where
+    there is none; NotImplemented for all: a node that refuses to run); ``numpy`` is a function of NumPy
+    arrays, which may take ``out``.
 
     ``result`` says what comes out: ``"same"`` dtype as computed in, ``"float"`` (integers are computed in
-    the default floating dtype), ``"bool"``, or ``"real"`` (the real dtype of a complex one).
-    ``conditions`` are the operands (by position) that do not take part in dtype promotion.
-    ``holomorphic`` is False where the vjp of complex operands is given by ``complex_vjp(g, *operands, y)``.
+    the default floating dtype), ``"bool"``, ``"real"`` (the real dtype of a complex one), ``"real float"``,
+    or ``"complex"`` (real numbers are computed as complex ones). ``refusals`` are the words for operands of
+    categories that it does not take, and ``mixed`` those for a bool operand beside others.
+    ``conditions`` (by position) are arrays, ``numbers`` Python numbers, that take no part in dtype promotion
+    nor in the graph. ``nodes`` names the node where the operands at these positions are numbers.
+    ``complex_vjp(g, *operands, y)`` gives the vjp of complex operands of an operation that is not holomorphic.
+
+    The functions ``name`` and, unless ``in_place`` is False, ``name_`` are ``public``: of the package and of
+    Tensor, also under ``aliases``; ``functional``: of ``nn.functional``.
     """
 
     def __init__(  # one argument per column of the table
@@ -90,33 +103,64 @@ class Op(Operation):
         name: str,
         signature: str,
         cuda: str,
-        partials: Callable[..., tuple[Any, ...]] | None,
+        partials: Any,
         doc: str,
         *,
         numpy: Callable[..., Arrays],
+        helpers: tuple[str, ...] = (),
         result: str = "same",
         takes: tuple[int, ...] = ANY,
+        refusals: Mapping[int, str] = MappingProxyType({}),
+        mixed: str | None = None,
         node: str | None = None,
+        nodes: Mapping[tuple[int, ...], str] = MappingProxyType({}),
         domain: tuple[float, float] = (-2.0, 2.0),
         conditions: tuple[int, ...] = (),
+        numbers: tuple[int, ...] = (),
         complex_vjp: Callable[..., tuple[Any, ...]] | None = None,
         public: bool = True,
+        functional: bool = False,
+        in_place: bool = True,
+        aliases: tuple[str, ...] = (),
     ) -> None:
-        self.name, self.cuda, self.partials, self.doc, self.numpy = name, cuda, partials, doc, numpy
-        self.operands = tuple(word.split("=")[0].strip() for word in signature.split(","))
-        self.defaults = {
-            word.split("=")[0].strip(): word.split("=")[1].strip() for word in signature.split(",") if "=" in word
-        }
+        self.name, self.signature, self.cuda, self.helpers = name, signature, cuda, helpers
+        self.partials, self.doc, self.numpy = partials, doc, numpy
+        arguments = [word.partition("=") for word in signature.replace(" ", "").split(",") if word != "*"]
+        self.operands = tuple(argument for argument, _, _ in arguments)
+        self.defaults = {argument: default for argument, equals, default in arguments if equals}
         self.arity = len(self.operands)
-        self.result, self.takes, self.conditions = result, takes, conditions
-        self.node = node or node_name(name)
-        self.domain, self.complex_vjp, self.public = domain, complex_vjp, public
+        self.result, self.takes, self.refusals, self.mixed = result, takes, refusals, mixed
+        self.conditions, self.numbers = conditions, numbers
+        self.node, self.nodes = node or node_name(name), nodes
+        self.domain, self.complex_vjp = domain, complex_vjp
+        self.public, self.functional, self.in_place, self.aliases = public, functional, in_place, aliases
+        # whether ``numpy`` can write its result into an array
+        self.writes = isinstance(numpy, np.ufunc) or "out" in inspect.signature(numpy).parameters
+        self.direct: Callable[..., Any] | None = None  # its function of Tensors, see functions.py
         TABLE.define(self)
+
+    def __call__(self, *operands: Any, out: Any = None) -> Any:
+        """Run on what the operands are; the Tensor ``out`` is written to instead of made."""
+        for operand in operands:
+            if (apply := getattr(type(operand), "_apply_op", None)) is not None:
+                return apply(self, operands, {} if out is None else {"out": out})
+        return self.on_arrays(*operands)
+
+    def refuse(self, d: dtype) -> None:
+        if d.category not in self.takes:
+            text = self.refusals.get(d.category, f'"{self.name}_cpu" not implemented for {{dtype!r}}')
+            raise DtypeError(text.format(dtype=d.scalar_name))
+
+    def node_for(self, numbers: tuple[int, ...]) -> str:
+        """The name of the node where the operands at the positions ``numbers`` are Python numbers."""
+        return self.nodes.get(numbers, self.node)
 
     def computes_in(self, promoted: dtype) -> dtype:
         """The dtype that operands of dtype ``promoted`` are computed in."""
         self.refuse(promoted)
-        if self.result == "float" and promoted.category < FLOAT:
+        if self.result == "complex":
+            return promoted.to_complex()
+        if self.result in ("float", "real float") and promoted.category < FLOAT:
             return get_default_dtype()
         return promoted
 
@@ -125,7 +169,7 @@ class Op(Operation):
         match self.result:
             case "bool":
                 return bool_
-            case "real":
+            case "real" | "real float":
                 return computed.to_real()
         return computed
 
@@ -141,6 +185,8 @@ class ArrayOp(Operation):
     ``g`` (the cotangent of the result), an operand's name (its array), ``y`` (the result),
     ``shape`` (of the operand concerned), or a parameter's name. Rules are written with operations of the
     table, so they run on arrays in a backward pass and on Tensors when a graph of it is wanted.
+
+    A last operand without a rule, written ``*indices``, stands for any number; rules get it as a tuple.
 
     A ``view`` shares its operand's memory. ``variadic`` operations take any number of operands under
     one name; their one rule, which may name ``shapes``, returns all cotangents. Of several results, all
@@ -165,15 +211,21 @@ class ArrayOp(Operation):
         fits: bool = False,
     ) -> None:
         self.name, self.forward, self.doc, self.takes = name, forward, doc, takes
-        self.operands = tuple(word.strip() for word in operands.split(","))
+        self.operands = tuple(word.strip(" *") for word in operands.split(","))
+        self.starred = len(self.operands) - 1 if "*" in operands else None
         self.node = node or node_name(name)
         self.view, self.variadic = view, variadic
         self.differentiable, self.fits = differentiable, fits
         if callable(vjp):
             vjp = {self.operands[0]: vjp}
         self.rules = tuple((vjp or {}).get(operand) for operand in self.operands)
+        self.has_rules = any(self.rules)
         self.needs = tuple(rule and tuple(inspect.signature(rule).parameters) for rule in self.rules)
         TABLE.define(self)
+
+    def operands_of(self, count: int) -> tuple[str, ...]:
+        """The names of ``count`` operands, the last of which may be several."""
+        return self.operands + self.operands[-1:] * (count - len(self.operands))
 
     def on_arrays(self, *operands: Any, **params: Any) -> Any:
         return self.forward(*operands, **params)
@@ -182,6 +234,7 @@ class ArrayOp(Operation):
 PUBLIC: dict[str, Callable[..., Any]] = {}  # what users call, by torch's name
 METHODS: dict[str, Callable[..., Any]] = {}  # those that are methods of Tensor too
 FUNCTIONAL: dict[str, Callable[..., Any]] = {}  # those in nn.functional
+IN_PLACE: dict[str, Callable[..., Any]] = {}  # those that Tensor has as ``name_``, too
 
 
 def public(
@@ -191,14 +244,24 @@ def public(
     method: bool = True,
     function_too: bool = True,
     functional: bool = False,
+    in_place: bool = False,
 ) -> Any:
-    """Register a function of operations under torch's name: in the package, as a method, in nn.functional."""
+    """Register a function of operations under torch's name: in the package, as a method, in nn.functional.
+
+    ``in_place`` gives Tensor the method ``name_``, which writes the result into the tensor; if the function
+    takes ``out``, it is called with the tensor itself where nothing is recorded, and so needs no copy.
+    """
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
         known_as = name or function.__name__
-        for wanted, registry in ((function_too, PUBLIC), (method, METHODS), (functional, FUNCTIONAL)):
+        homes = (function_too, PUBLIC), (method, METHODS), (functional, FUNCTIONAL), (in_place, IN_PLACE)
+        for wanted, registry in homes:
             if wanted and registry.setdefault(known_as, function) is not function:
                 raise ValueError(f"{known_as} is defined twice")
         return function
 
     return register if function is None else register(function)
+
+
+# The decorator of functions that PyTorch has in nn.functional alone.
+functional = partial(public, method=False, function_too=False, functional=True)

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from .errors import Error, Unsupported
+from .errors import Error, missing_from, not_here
 from .modes import Namespace
 
 OURS, TORCH = __name__.partition(".")[0], "torch"
@@ -36,10 +36,6 @@ def _is_in(name: str, package: str) -> bool:
     return name == package or name.startswith(f"{package}.")
 
 
-def _missing(name: str) -> str:
-    return f"{TORCH}.{name} is not in {OURS}, which has PyTorch's autograd and what belongs to it"
-
-
 class TorchFinder(MetaPathFinder, Loader):
     """The import hook: ``torch.x`` is our module ``x``, the same object; an error where there is none."""
 
@@ -52,7 +48,7 @@ class TorchFinder(MetaPathFinder, Loader):
             return None
         # ``from torch import x`` asks for a module autograd_gpu.x where there is no attribute x
         if name and PathFinder.find_spec(f"{OURS}.{name}", path) is None:
-            raise ModuleNotFoundError(_missing(name), name=f"{TORCH}.{name}")
+            raise ModuleNotFoundError(not_here(name), name=f"{TORCH}.{name}")
         return ModuleSpec(fullname, self) if package == TORCH else None
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
@@ -67,15 +63,9 @@ class TorchFinder(MetaPathFinder, Loader):
 
     def adopt(self, module: ModuleType) -> None:
         """Let ``module`` name an attribute that it lacks as one of torch's."""
-        if "__getattr__" in vars(module):
-            return
-
-        def missing(name: str) -> Any:
-            path = f"{module.__name__}.{name}".removeprefix(f"{OURS}.")
-            raise Unsupported(_missing(path), name=name, obj=module)
-
-        vars(module)["__getattr__"] = missing
-        self.adopted.append(module)
+        if "__getattr__" not in vars(module):
+            vars(module)["__getattr__"] = missing_from(module.__name__)
+            self.adopted.append(module)
 
     def release(self) -> None:
         """Undo every ``adopt``."""

@@ -1,6 +1,7 @@
 """Sizes: their printed form, broadcasting and axis numbers, with torch's words for what does not fit."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 from math import prod
 from operator import index
 from typing import Any
@@ -32,6 +33,7 @@ class Size(tuple[int, ...]):
         return Size(item) if isinstance(key, slice) else item
 
 
+@lru_cache(maxsize=4096)
 def broadcast(x: Shape, y: Shape) -> Shape:
     """The shape that ``x`` and ``y`` broadcast to; ShapeError names both sizes and the axis."""
     if x == y:
@@ -41,7 +43,8 @@ def broadcast(x: Shape, y: Shape) -> Shape:
     for axis, (a, b) in enumerate(zip((1,) * (ndim - len(x)) + x, (1,) * (ndim - len(y)) + y, strict=True)):
         if a != b and 1 not in (a, b):
             raise ShapeError(
-                f"The size of tensor a ({a}) must match the size of tensor b ({b}) at non-singleton dimension {axis}"
+                f"The size of tensor a ({a}) must match the size of tensor b ({b}) "
+                f"at non-singleton dimension {axis}"
             )
         result.append(b if a == 1 else a)
     return tuple(result)
@@ -51,7 +54,9 @@ def dim_of(dim: int, ndim: int) -> int:
     """``dim`` counted from the front; IndexError if the tensor has no such axis (a 0-d one has one)."""
     dim, limit = index(dim), max(ndim, 1)
     if not -limit <= dim < limit:
-        raise IndexError(f"Dimension out of range (expected to be in range of [{-limit}, {limit - 1}], but got {dim})")
+        raise IndexError(
+            f"Dimension out of range (expected to be in range of [{-limit}, {limit - 1}], but got {dim})"
+        )
     return dim % limit
 
 

@@ -2,7 +2,9 @@
 
 import sys
 import warnings
+import weakref
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from . import backends, engine
@@ -37,6 +39,9 @@ class Frozen(Version):
             "and use it in autograd, or use `torch.no_grad()` instead of `torch.inference_mode()`."
         )
 
+    def bump(self) -> None:
+        """Writes are not counted."""
+
 
 NON_LEAF_GRAD = (
     "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute won't be "
@@ -48,6 +53,13 @@ NOT_A_LEAF = (
     "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a "
     "subgraph that doesn't require differentiation use var_no_grad = var.detach()."
 )
+
+
+_CPP_NAMES = {
+    "bool": "bool", "uint8": "unsigned char", "int8": "signed char", "int16": "short int", "int32": "int",
+    "int64": "long int", "float16": "c10::Half", "bfloat16": "c10::BFloat16", "float32": "float",
+    "float64": "double", "complex64": "c10::complex<float>", "complex128": "c10::complex<double>",
+}  # fmt: skip
 
 
 class Tensor:
@@ -133,6 +145,10 @@ class Tensor:
             raise GraphError("Inference tensors do not track version counter.")
         return self._counter.count
 
+    def is_inference(self) -> bool:
+        """Whether this tensor was made in inference mode, so that no gradient can ever flow through it."""
+        return isinstance(self._counter, Frozen)
+
     @property
     def _edge(self) -> Any:
         """Where cotangents of this tensor go: a node, the tensor itself if it is a leaf, or None."""
@@ -159,13 +175,16 @@ class Tensor:
                 )
             if value.dtype is not self.dtype:
                 raise GraphError(
-                    f"attempting to assign a gradient with dtype '{value.dtype.typename}' to a tensor with dtype "
-                    f"'{self.dtype.typename}'. Please ensure that the gradient and the tensor have the same dtype"
+                    f"attempting to assign a gradient with dtype '{_CPP_NAMES[value.dtype.name]}' to a tensor with "
+                    f"grad_dtype '{self.dtype.scalar_name}'. The gradient must match the tensor's grad_dtype (defaults "
+                    "to the tensor's dtype). You can set the tensor's grad_dtype attribute with a specific dtype, or "
+                    "None to allow any dtype. Set grad_dtype with caution. Diverging the dtypes of a tensor and its "
+                    "gradient may break downstream systems that assume they match."
                 )
             if value.device is not self.device:
                 raise GraphError(
-                    f"attempting to assign a gradient with device '{value.device}' to a tensor with device "
-                    f"'{self.device}'. Please ensure that the gradient and the tensor are on the same device"
+                    f"attempting to assign a gradient with device type '{value.device.type}' to a tensor with device type "
+                    f"'{self.device.type}'. Please ensure that the gradient and the tensor are on the same device"
                 )
         self._grad = value
 
@@ -180,32 +199,26 @@ class Tensor:
         if self._node is LEAF or self._retains:
             return
         self._retains = True
-        self._node.own_hooks().retain = self._keep_grad_weakly()
-
-    def _keep_grad_weakly(self) -> Callable[[Any], None]:
-        import weakref  # noqa: PLC0415
-
-        me = weakref.ref(self)
-
-        def keep(grad: Any) -> None:
-            if (tensor := me()) is not None:
-                tensor._accumulate(grad, shared=True)
-
-        return keep
+        self._node.own_hooks().retain = weakref.ref(self)
 
     def register_hook(self, hook: Callable[["Tensor"], "Tensor | None"]) -> Handle:
         """Call ``hook(grad)`` when the gradient of this tensor is known; a returned tensor replaces it."""
         if self._node is None:
             raise GraphError("cannot register a hook on a tensor that doesn't require gradient")
-        if self._node is LEAF:
-            self._hooks = self._hooks or engine.NodeHooks()
-            hooks = self._hooks
-        else:
-            hooks = self._node.own_hooks()
-        return Handle(hooks.tensor, _CheckedHook(hook))
+        return Handle(self._own_hooks().tensor, _TensorHook(hook))
+
+    def _own_hooks(self) -> engine.NodeHooks:
+        """The hooks on this tensor's cotangent: its node's, or a leaf's own."""
+        if self._node is not LEAF:
+            return self._node.own_hooks()  # type: ignore[no-any-return]
+        if self._hooks is None:
+            self._hooks = engine.NodeHooks()
+        return self._hooks
 
     def register_post_accumulate_grad_hook(self, hook: Callable[["Tensor"], None]) -> Handle:
         """Call ``hook(tensor)`` after a backward pass has added to this leaf's ``.grad``."""
+        if self._node is None:
+            raise GraphError("cannot register a hook on a tensor that doesn't require gradient")
         if self._node is not LEAF:
             raise GraphError("post accumulate grad hooks cannot be registered on non-leaf tensors")
         self._post_accumulate = {} if self._post_accumulate is None else self._post_accumulate
@@ -217,16 +230,23 @@ class Tensor:
             if isinstance(grad, Tensor):
                 self._grad = grad.clone() if shared or grad.array.base is not None else grad
             else:
-                own = grad.copy() if shared or grad.base is not None else grad
-                own = self._type.backend.xp.asarray(own)
-                self._grad = wrap(own, self._type, self._shape)
+                self._grad = wrap(self._own(grad, shared=shared), self._type, self._shape)
         elif isinstance(grad, Tensor):
             self._grad = self._grad + grad
         elif self._grad._node is not None:
             self._grad = wrap(self._grad.array + grad, self._type, self._shape)
         else:
             self._grad.array += grad
-            self._grad._counter.count += 1
+            self._grad._counter.bump()
+
+    def _own(self, grad: Any, *, shared: bool) -> Any:
+        """The array ``grad`` in memory that nobody else has, laid out as this tensor's."""
+        xp = self._type.backend.xp
+        if grad.strides != self.array.strides:
+            own = xp.empty_like(self.array)
+            own[...] = grad
+            return own
+        return xp.asarray(grad.copy() if shared or grad.base is not None else grad)
 
     def backward(
         self,
@@ -281,25 +301,36 @@ class Tensor:
         return id(self) >> 4
 
 
-class _CheckedHook:
-    """A tensor hook on cotangents that may be arrays: it sees Tensors, and must keep their shape."""
+class _TensorHook:
+    """A tensor hook on cotangents that may be arrays: it gets a Tensor, and must keep its shape and type."""
 
     def __init__(self, hook: Callable[[Tensor], Tensor | None]) -> None:
         self.hook = hook
 
     def __call__(self, grad: Any) -> Any:
         before = as_tensor_grad(grad)
-        result = self.hook(before)
-        if result is None:
+        after = self.hook(before)
+        if after is None:
             return grad
-        name = getattr(self.hook, "__name__", repr(self.hook))
-        if not isinstance(result, Tensor):
-            raise TypeError(f"hook '{name}' should return a Tensor or None, got {type(result).__name__}")
-        if result._shape != before._shape:
-            raise GraphError(f"hook '{name}' has changed the size of value")
-        if result._type is not before._type:
-            raise GraphError(f"hook '{name}' has changed the type of value (was {before._type}, got {result._type})")
-        return result if isinstance(grad, Tensor) else result.array
+        checked_by_hook(self.hook, before, after)
+        return after if isinstance(grad, Tensor) else after.array
+
+
+def checked_by_hook(hook: Callable[..., Any], before: Tensor | None, after: Any) -> Tensor | None:
+    """``after``, which ``hook`` returned in place of ``before``, if it may."""
+    name = getattr(hook, "__name__", "<unknown>")
+    if after is None:
+        return None
+    if not isinstance(after, Tensor):
+        raise TypeError(f"expected Variable, but hook returned '{type(after).__name__}'")
+    if before is None:
+        raise GraphError("can't replace a None gradient with a non-None value")
+    if after._type is not before._type:
+        names = (f"torch.{'cuda.' * (t.device.type == 'cuda')}{t.dtype.typename}" for t in (before, after))
+        raise GraphError(f"hook '{name}' has changed the type of value (was {' got '.join(names)})")
+    if after._shape != before._shape:
+        raise GraphError(f"hook '{name}' has changed the size of value")
+    return after
 
 
 def as_tensor_grad(grad: Any) -> Tensor:
@@ -323,10 +354,16 @@ def wrap(array: Any, type_: Type | None = None, shape: tuple[int, ...] | None = 
 
 def user_line() -> tuple[Any, int]:
     """The code object and instruction, in the first frame outside this package, that is running."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(_PACKAGE):
+    frame = sys._getframe(2)
+    while is_ours(frame.f_code.co_filename) and frame.f_back is not None:
         frame = frame.f_back
     return frame.f_code, frame.f_lasti
 
 
-_PACKAGE = __name__.rpartition(".")[0] + "."
+@cache
+def is_ours(filename: str) -> bool:
+    """Whether a source file is part of this package."""
+    return filename.startswith(_FOLDER)
+
+
+_FOLDER = __file__.removesuffix("tensor.py")

@@ -6,10 +6,12 @@ view of it is derived from the base anew. Source: PyTorch's "in-place operations
 docs/source/notes/autograd.rst and torch/csrc/autograd/variable.h.
 """
 
+import inspect
 import weakref
 from collections.abc import Callable
 from typing import Any
 
+from .dtypes import dtype
 from .engine import Node, Version
 from .errors import GraphError, ShapeError
 from .modes import modes
@@ -20,8 +22,10 @@ from .tensor import LEAF, Frozen, Tensor, user_line, wrap
 Step = tuple[ArrayOp, dict[str, Any], int]  # an operation, its parameters, and which of its results
 
 
-def track(op: ArrayOp, params: dict[str, Any], source: Tensor, outs: list[Tensor]) -> None:
-    """Note that ``outs`` are views that ``op`` made of ``source``."""
+def track(
+    op: ArrayOp, params: dict[str, Any], source: Tensor, outs: list[Tensor], *, several: bool
+) -> None:
+    """Note that ``outs`` are views that ``op``, which gives one or ``several`` results, made of ``source``."""
     base = source if source._base is None else source._base
     if base._views is None:
         base._views = []
@@ -30,7 +34,7 @@ def track(op: ArrayOp, params: dict[str, Any], source: Tensor, outs: list[Tensor
     for i, out in enumerate(outs):
         out._base, out._counter = base, source._counter
         out._steps = (*source._steps, (op, params, i))
-        out._made = ("several" if len(outs) > 1 or op.variadic else source._made) if modes.grad else "no_grad"
+        out._made = ("several" if several else source._made) if modes.grad else "no_grad"
         base._views.append(weakref.ref(out))
 
 
@@ -60,6 +64,13 @@ ArrayOp(
 )  # fmt: skip
 
 
+IN_FUNCTION = (
+    "This view was created inside a custom Function (or because an input was returned as-is) and the autograd logic to "
+    "handle view+inplace would override the custom backward associated with the custom Function, leading to incorrect "
+    "gradients. This behavior is forbidden. You can fix this by cloning the output of the custom Function."
+)
+
+
 def check_writable(tensor: Tensor) -> None:
     """Raise if autograd forbids to write to ``tensor`` here."""
     if isinstance(tensor._counter, Frozen) and not modes.inference:
@@ -86,6 +97,9 @@ def check_view_writable(tensor: Tensor) -> None:
             "output of a function that returns multiple views. Such functions do not allow the output views to be "
             "modified inplace. You should replace the inplace operation by an out-of-place one."
         )
+    if tensor._made == "custom":
+        name = tensor._node.name().removesuffix("Backward") if isinstance(tensor._node, Node) else "None"
+        raise GraphError(f"Output {tensor.output_nr} of {name} is a view and is being modified inplace. {IN_FUNCTION}")
     if tensor._made == "no_grad":
         raise GraphError(
             "A view was created in no_grad mode and is being modified inplace with grad mode enabled. Given that this "
@@ -97,21 +111,14 @@ def check_view_writable(tensor: Tensor) -> None:
 
 def written_by_user(version: Version, operation: str) -> None:
     """Count a write."""
-    version.count += 1
+    version.bump()
     version.writer, version.operation = describe(user_line()), operation
 
 
 def write(tensor: Tensor, value: Tensor) -> Tensor:
     """Put ``value`` (of the same shape) into the memory of ``tensor``, which takes over its history."""
     check_writable(tensor)
-    if value._shape != tensor._shape:
-        raise ShapeError(
-            f"output with shape {list(tensor._shape)} doesn't match the broadcast shape {list(value._shape)}"
-        )
-    if value.dtype.category > tensor.dtype.category:
-        raise GraphError(
-            f"result type {value.dtype.scalar_name} can't be cast to the desired output type {tensor.dtype.scalar_name}"
-        )
+    check_holds(tensor, value.dtype, value._shape)
     recorded = modes.grad and (value._node is not None or tensor._node is not None)
     if recorded:
         check_view_writable(tensor)
@@ -128,13 +135,30 @@ def write(tensor: Tensor, value: Tensor) -> Tensor:
     return tensor
 
 
-def store(array: Any, value: Any) -> None:
-    """Write ``value`` into ``array``."""
+def check_holds(tensor: Tensor, d: dtype, shape: tuple[int, ...]) -> None:
+    """Raise unless values of dtype ``d`` and ``shape`` can be written into ``tensor``."""
+    if shape != tensor._shape:
+        raise ShapeError(
+            f"output with shape {list(tensor._shape)} doesn't match the broadcast shape {list(shape)}"
+        )
+    if d.category > tensor.dtype.category:
+        raise GraphError(
+            f"result type {d.scalar_name} can't be cast to the desired output type {tensor.dtype.scalar_name}"
+        )
+
+
+def check_memory(array: Any) -> None:
+    """Raise if elements of ``array`` share memory with each other."""
     if 0 in array.strides and array.size > 1:
         raise GraphError(
             "unsupported operation: more than one element of the written-to tensor refers to a single memory "
             "location. Please clone() the tensor before performing the operation."
         )
+
+
+def store(array: Any, value: Any) -> None:
+    """Write ``value`` into ``array``."""
+    check_memory(array)
     array[...] = value
 
 
@@ -185,13 +209,40 @@ def rebase(tensor: Tensor, edge: Any) -> None:
 def in_place(function: Callable[..., Any]) -> Callable[..., Any]:
     """The method that runs ``function`` on a tensor and writes the result into it."""
 
+    takes_out = "out" in inspect.signature(function).parameters
+
     def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         check_writable(self)
+        if takes_out and not is_recorded((self, *args, *kwargs.values())):
+            return function(self, *args, **kwargs, out=self)  # type: ignore[no-any-return]
         return write(self, function(self, *args, **kwargs))
 
     method.__name__ = f"{function.__name__}_"
     method.__doc__ = f"``{function.__name__}``, written into this tensor."
     return method
+
+
+def is_recorded(operands: tuple[Any, ...]) -> bool:
+    """Whether an operation on ``operands`` is recorded here."""
+    return modes.grad and any(isinstance(t, Tensor) and t._node is not None for t in operands)
+
+
+def check_out(name: str, out: Tensor, tensors: list[Tensor], d: dtype, shape: tuple[int, ...]) -> None:
+    """Make ``out`` fit for the result of an operation on ``tensors``, or raise.
+
+    It is resized if it has another shape, unless it is an operand: then the operation is one in place.
+    """
+    check_writable(out)
+    if is_recorded((out, *tensors)):
+        raise GraphError(
+            f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of the "
+            "arguments requires grad."
+        )
+    mine = any(tensor is out for tensor in tensors)
+    check_holds(out, d, shape if mine else out._shape)
+    check_memory(out.array)
+    if out._shape != shape:
+        out._set_array(out._type.backend.empty(shape, out.dtype, out.device))
 
 
 def write_out(name: str, out: Tensor, result: Tensor) -> Tensor:

@@ -341,6 +341,7 @@ def test_a_device_that_is_none_is_refused(script, capsys):
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not ag.cuda.is_available(), reason="there is no CUDA device")
 def test_device_is_the_default_of_that_run(script, capsys):
     path = script("import torch; print(torch.ones(2), torch.tensor(1.0).device)")
     assert main(["--device", "cuda", path]) == 0

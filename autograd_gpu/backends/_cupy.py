@@ -8,9 +8,11 @@ import cupy
 import numpy as np
 
 from ..devices import device
-from ..dtypes import REDUCED, dtype, float32
+from ..dtypes import INT, REDUCED, dtype, float32
 from ..dtypes import of as dtype_of
 from ..errors import MissingCuda
+from . import _cupy_index as indexing  # noqa: F401  a part of this backend
+from . import _numpy
 
 if TYPE_CHECKING:
     from ..op import Op
@@ -39,7 +41,9 @@ def resolve(where: device) -> device:
     """``where`` with its index filled in; MissingCuda if there is no such device."""
     index = cupy.cuda.runtime.getDevice() if where.index is None else where.index
     if index >= DEVICES:
-        raise MissingCuda(f"CUDA error: invalid device ordinal: cuda:{index} was asked for, {DEVICES} present")
+        raise MissingCuda(
+            f"CUDA error: invalid device ordinal: cuda:{index} was asked for, {DEVICES} present"
+        )
     return device("cuda", index)
 
 
@@ -50,7 +54,12 @@ def ctype(d: dtype) -> str:
 
 @lru_cache(maxsize=4096)
 def kernel(
-    name: str, inputs: tuple[np.dtype, ...], outputs: tuple[np.dtype, ...], computed: tuple[str, ...], body: str
+    name: str,
+    inputs: tuple[np.dtype, ...],
+    outputs: tuple[np.dtype, ...],
+    computed: tuple[str, ...],
+    body: str,
+    helpers: tuple[str, ...],
 ) -> Any:
     """An elementwise kernel that reads ``in0 …`` into ``x0 …`` of types ``computed`` and runs ``body``."""
     loads = "\n".join(f"const {c} x{i} = static_cast<{c}>(in{i});" for i, c in enumerate(computed))
@@ -59,6 +68,7 @@ def kernel(
         ", ".join(f"{d.name} out{i}" for i, d in enumerate(outputs)),
         f"{loads}\n{body}",
         name,
+        preamble="\n".join(helpers),
     )
 
 
@@ -70,14 +80,16 @@ def launch(
     outputs: Sequence[dtype],
     body: str,
     out: Any = None,
+    helpers: tuple[str, ...] = (),
 ) -> Any:
-    """Run ``body`` over the broadcast ``operands`` (arrays or Python numbers)."""
+    """Run ``body``, which calls ``helpers``, over the broadcast ``operands`` (arrays or Python numbers)."""
     made = kernel(
         name,
         tuple(d.numpy for d in inputs),
         tuple(d.numpy for d in outputs),
         tuple(map(ctype, computed)),
         body,
+        helpers,
     )
     if not any(isinstance(operand, cupy.ndarray) for operand in operands):
         raise TypeError(f"{name}: expected at least one array, got only numbers")
@@ -90,20 +102,29 @@ def elementwise(op: "Op", operands: tuple[Any, ...]) -> Any:
     return compute(op, operands, op.computes_in(computed), op.gives(op.computes_in(computed)))
 
 
-def compute(
-    op: "Op", operands: tuple[Any, ...], computed: dtype, result: dtype, out: Any = None
-) -> Any:
-    """``op`` on operands cast to ``computed`` inside its kernel, the result cast to ``result``."""
+def compute(op: "Op", operands: tuple[Any, ...], computed: dtype, result: dtype, out: Any = None) -> Any:
+    """``op`` on operands cast to ``computed`` inside its kernel, the result cast to ``result`` or to ``out``'s."""
+    if out is not None:
+        if any(isinstance(o, cupy.ndarray) and o is not out and shares_memory(o, out) for o in operands):
+            out[...] = compute(op, operands, computed, result)
+            return out
+        result = dtype_of(out.dtype)
     inner = float32 if computed in REDUCED else computed
     inputs = [dtype_of(o.dtype) if isinstance(o, cupy.ndarray) else computed for o in operands]
     kinds = [inputs[i] if i in op.conditions else inner for i in range(len(operands))]
     expression = op.cuda.format(*(f"x{i}" for i in range(len(operands))))
-    return launch(f"fwd_{op.name}", operands, inputs, kinds, [result], f"out0 = {expression};", out)
+    body = f"out0 = {expression};"
+    return launch(f"fwd_{op.name}", operands, inputs, kinds, [result], body, out, op.helpers)
 
 
-def scalar(value: complex, _: dtype) -> complex:
+def matmul(a: Any, b: Any) -> Any:
+    """``a @ b``: one cuBLAS call; 16-bit floats are summed in float32."""
+    return cupy.matmul(a, b)
+
+
+def scalar(value: complex, d: dtype) -> complex:
     """A Python number as an operand: an argument of the kernel, never a copy to the device."""
-    return value
+    return _numpy.scalar(value, d).item() if d.category == INT else value
 
 
 def empty(shape: tuple[int, ...], d: dtype, where: device) -> Any:
@@ -117,9 +138,15 @@ def from_host(array: np.ndarray, where: device) -> Any:
 
 
 def to_host(array: Any) -> np.ndarray:
-    return cupy.asnumpy(array)
+    host: np.ndarray = cupy.asnumpy(array)
+    return host
 
 
 def shares_memory(x: Any, y: Any) -> bool:
     """Whether one is a view of the other's memory."""
     return x.data.mem is y.data.mem
+
+
+def addresses(array: Any) -> tuple[int, int]:
+    """Where the first element of ``array`` lies, and where the memory begins that it views."""
+    return array.data.ptr, array.data.mem.ptr

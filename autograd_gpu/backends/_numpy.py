@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..devices import cpu, device
-from ..dtypes import REDUCED, dtype, float32
+from ..dtypes import INT, REDUCED, dtype, float32
 from ..dtypes import of as dtype_of
 from ..modes import modes
+from . import _numpy_index as indexing  # noqa: F401  a part of this backend
 
 if TYPE_CHECKING:
     from ..op import Op
@@ -36,10 +37,11 @@ def widen(array: Any) -> Any:
 
 
 def elementwise(op: "Op", operands: tuple[Any, ...]) -> np.ndarray:
-    """``op`` on arrays as they are; 16-bit floats in float32, and back."""
-    result = np.asarray(modes.quiet(op.numpy, *map(widen, operands)))
+    """``op`` on arrays as they are, inside another operation or a backward pass; 16-bit floats in float32."""
+    result = np.asarray(op.numpy(*map(widen, operands)))
     if op.result == "same":
-        narrow = next((a.dtype for a in operands if isinstance(a, np.ndarray)), result.dtype)
+        values = (a for i, a in enumerate(operands) if i not in op.conditions)
+        narrow = next((a.dtype for a in values if isinstance(a, np.ndarray)), result.dtype)
         if dtype_of(narrow) in REDUCED and result.dtype == np.float32:
             return result.astype(narrow)
     return result
@@ -51,10 +53,9 @@ def compute(
     """``op`` on operands cast to ``computed``, the result cast to ``result`` (and written to ``out``)."""
     inner = float32 if computed in REDUCED else computed
     cast = [
-        operand if operand is None else np.asarray(operand, None if i in op.conditions else inner.numpy)
-        for i, operand in enumerate(operands)
+        np.asarray(operand, None if i in op.conditions else inner.numpy) for i, operand in enumerate(operands)
     ]
-    if out is not None and isinstance(op.numpy, np.ufunc) and out.dtype == inner.numpy == result.numpy:
+    if out is not None and op.writes and out.dtype == inner.numpy == result.numpy:
         modes.quiet(op.numpy, *cast, out=out)
         return out
     value = np.asarray(modes.quiet(op.numpy, *cast)).astype(result.numpy, copy=False)
@@ -64,9 +65,18 @@ def compute(
     return value
 
 
+def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """``a @ b``; 16-bit floats in float32, for which there is BLAS."""
+    if a.dtype.itemsize == 2 and a.dtype.kind in "fV":
+        return np.asarray(np.matmul(widen(a), widen(b))).astype(a.dtype)
+    return np.matmul(a, b)  # type: ignore[no-any-return]
+
+
 def scalar(value: complex, d: dtype) -> np.ndarray:
-    """A Python number as an operand."""
-    return np.asarray(value, d.numpy)
+    """A Python number as an operand: in float32 beside 16-bit floats, wrapped where an integer does not fit."""
+    if d.category == INT:
+        return np.asarray(int(value.real), np.int64).astype(d.numpy)
+    return modes.quiet(np.asarray, value, np.float32 if d in REDUCED else d.numpy)  # type: ignore[no-any-return]
 
 
 def empty(shape: tuple[int, ...], d: dtype, _: device = cpu) -> np.ndarray:
@@ -82,5 +92,13 @@ def to_host(array: np.ndarray) -> np.ndarray:
 
 
 def shares_memory(x: np.ndarray, y: np.ndarray) -> bool:
-    """Whether one is a view of the other's memory."""
-    return np.may_share_memory(x, y)
+    """Whether one is a view of the other's memory; any part of it without elements is."""
+    return not x.size or np.may_share_memory(x, y)
+
+
+def addresses(array: np.ndarray) -> tuple[int, int]:
+    """Where the first element of ``array`` lies, and where the memory begins that it views."""
+    root = array
+    while isinstance(root.base, np.ndarray):
+        root = root.base
+    return array.__array_interface__["data"][0], root.__array_interface__["data"][0]

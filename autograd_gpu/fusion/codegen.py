@@ -9,14 +9,16 @@ from .expr import Expr, fold
 def literal(value: float, ctype: str) -> str:
     """``value`` as a C++ expression of type ``ctype``; nan and inf have no literal of their own."""
     if math.isnan(value):
-        return f"{ctype}(nan(\"\"))"
+        return f'{ctype}(nan(""))'
     if math.isinf(value):
         return f"{ctype}({'-' if value < 0 else ''}1.0/0.0)"
     return f"{ctype}({value!r})"
 
 
-def statements(roots: tuple[Expr, ...], names: dict[int, str], ctype: str) -> tuple[list[str], tuple[str, ...]]:
-    """Lines that compute ``roots`` from variables ``names[slot]`` in ``ctype``, and the names of their values."""
+def statements(
+    roots: tuple[Expr, ...], names: dict[int, str], ctype: str
+) -> tuple[list[str], tuple[str, ...]]:
+    """Lines that compute ``roots`` from variables ``names[slot]`` in ``ctype``, and their values' names."""
     lines: list[str] = []
 
     def let(op: Op, *args: str) -> str:
@@ -26,3 +28,10 @@ def statements(roots: tuple[Expr, ...], names: dict[int, str], ctype: str) -> tu
 
     results = fold(roots, var=names.__getitem__, const=lambda value: literal(value, ctype), call=let)
     return lines, results
+
+
+def helpers(roots: tuple[Expr, ...]) -> tuple[str, ...]:
+    """The CUDA functions that the text of ``roots`` calls, each once."""
+    found: dict[str, None] = {}
+    fold(roots, var=id, const=id, call=lambda op, *_: found.update(dict.fromkeys(op.helpers)))
+    return tuple(found)

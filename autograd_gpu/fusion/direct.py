@@ -7,11 +7,12 @@ from ..op import Op
 from .expr import fold, slots, vjp
 
 
-def saved_by(op: Op, *, complex: bool = False) -> tuple[frozenset[int], ...]:  # noqa: A002
+def saved_by(op: Op, *, complex: bool = False) -> tuple[frozenset[int], ...]:
     """For each operand, the slots that its cotangent reads besides the cotangent of the result."""
     cotangent = op.arity + 1
     return tuple(
-        frozenset() if formula is None else slots(formula) - {cotangent} for formula in vjp(op, complex=complex)
+        frozenset() if formula is None else slots(formula) - {cotangent}
+        for formula in vjp(op, complex=complex)
     )
 
 
@@ -26,7 +27,7 @@ def compile_pullback(
     unpack: str,
     *,
     item: bool = False,
-    complex: bool = False,  # noqa: A002
+    complex: bool = False,
 ) -> Callable[[Any, Any], tuple[Any, ...]]:
     """The method ``pullback(self, g)`` of ``op``'s nodes.
 
@@ -60,11 +61,14 @@ def compile_pullback(
             body.append(f"{', '.join(counters)} = self.counters")
             body.append(f"if {' or '.join(f'{name}.count' for name in counters if name != '_')}:")
             body.append("    self.unpack()")
-        if item:
-            body += [f"{name} = {name}[()]" for name in kept if name != "_"]
+    values = [f"{name}[()]" for name in names[:-1]] + ["g"] if item else names
     for i, formula in enumerate(formulas):
         lines.clear()
-        result = "None" if formula is None else fold((formula,), var=names.__getitem__, const=let_constant, call=let)[0]
+        result = (
+            "None"
+            if formula is None
+            else fold((formula,), var=values.__getitem__, const=let_constant, call=let)[0]
+        )
         body += [f"g{i} = None", f"if p{i} is not None:"]
         body += [f"    t{n} = {line}" for n, line in enumerate(lines)]
         body.append(f"    g{i} = {result}")

@@ -1,4 +1,4 @@
-"""A formula over arrays that has not run: interned nodes, one traversal, and an op's derivatives as formulas."""
+"""Formulas over arrays that have not run: interned nodes, one traversal, and ops' derivatives as formulas."""
 
 from collections.abc import Callable
 from functools import cache
@@ -36,21 +36,25 @@ class Expr:
 
 
 def slot(number: int) -> Expr:
+    """An input of a formula."""
     return Expr(int, number)
 
 
 def const(value: float) -> Expr:
+    """A number in a formula."""
     return Expr(float, float(value).hex())  # text: 0.0 and -0.0 differ, nan equals itself
 
 
 def as_expr(value: Any) -> Expr:
+    """``value``, a formula or a number, as a formula."""
     return value if isinstance(value, Expr) else const(value)
 
 
 def _operator(name: str, *, swap: bool = False) -> Callable[..., Expr]:
-    if swap:
-        return lambda self, other: TABLE[name](other, self)
-    return lambda *operands: TABLE[name](*operands)
+    def method(*operands: Any) -> Expr:
+        return TABLE[name](*reversed(operands) if swap else operands)  # type: ignore[no-any-return]
+
+    return method
 
 
 for _python, _name in {**OPERATORS, **COMPARISONS, **UNARY}.items():
@@ -96,30 +100,47 @@ ONE, MINUS_ONE, ZERO = const(1.0), const(-1.0), const(0.0)
 
 
 def times(g: Expr, partial: Expr) -> Expr:
-    """``g * partial``, where 1 and -1 need no product and a literal 0 branch of ``where`` means no path."""
+    """``g * partial``: by 1 and -1 it needs no product, by 1 / x it is a division.
+
+    A literal 0, also as a branch of ``where``, is no path: nothing reaches the operand, not even nan.
+    """
+    if partial is ZERO:
+        return Expr(TABLE.zero, g)
     if partial is ONE:
         return g
     if partial is MINUS_ONE:
-        return TABLE.neg(g)
+        return Expr(TABLE.neg, g)
+    if partial.op is TABLE.div and partial.args[0] is ONE:
+        return Expr(TABLE.div, g, partial.args[1])
     if partial.op is TABLE.where and ZERO in partial.args[1:]:
         condition, *branches = partial.args
-        return TABLE.where(condition, *(b if b is ZERO else times(g, b) for b in branches))
-    return TABLE.mul(g, partial)
+        return Expr(TABLE.where, condition, *(b if b is ZERO else times(g, b) for b in branches))
+    return Expr(TABLE.mul, g, partial)
+
+
+def conjugate(partial: Expr) -> Expr:
+    """The complex conjugate of ``partial``: of a number itself, of the branches of ``where``."""
+    if partial.op is float:
+        return partial
+    if partial.op is TABLE.where:
+        condition, *branches = partial.args
+        return Expr(TABLE.where, condition, *map(conjugate, branches))
+    return Expr(TABLE.conj, partial)
 
 
 @cache
-def vjp(op: Op, *, complex: bool = False) -> tuple[Expr | None, ...]:  # noqa: A002
+def vjp(op: Op, *, complex: bool = False) -> tuple[Expr | None, ...]:
     """The cotangent of each operand of ``op`` as a formula (None where there is none).
 
     For complex numbers this is PyTorch's convention: the cotangent is the conjugate Wirtinger
     derivative, ``g * conj(partial)`` for a holomorphic op.
     """
-    if op.partials is None:
+    if op.partials is None or op.partials is NotImplemented:
         return (None,) * op.arity
     *operands, y, g = map(slot, range(op.arity + 2))
     if complex and op.complex_vjp is not None:
         return tuple(None if part is None else as_expr(part) for part in op.complex_vjp(g, *operands, y))
     partials = [None if p is None else as_expr(p) for p in op.partials(*operands, y)]
     if complex:
-        partials = [p if p is None or p.op is float else TABLE.conj(p) for p in partials]
+        partials = [None if p is None else conjugate(p) for p in partials]
     return tuple(None if partial is None else times(g, partial) for partial in partials)

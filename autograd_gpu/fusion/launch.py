@@ -5,23 +5,26 @@ from functools import lru_cache, reduce
 from typing import Any
 
 from ..backends import cuda
-from ..dtypes import REDUCED, dtype, float32, promote_types
+from ..dtypes import REDUCED, bool_, dtype, float32, promote_types
 from ..dtypes import of as dtype_of
 from ..op import Op
-from .codegen import statements
+from .codegen import helpers, statements
 from .expr import slot, slots, vjp
 
 
 @lru_cache(maxsize=4096)
-def body(op: Op, needed: tuple[int, ...], ctype: str, *, complex: bool) -> tuple[tuple[int, ...], str]:  # noqa: A002
-    """The slots that the cotangents of the operands ``needed`` read, and the statements that compute them."""
+def body(
+    op: Op, needed: tuple[int, ...], ctype: str, *, complex: bool
+) -> tuple[tuple[int, ...], str, tuple[str, ...]]:
+    """What the cotangents of the operands ``needed`` read, the statements that compute them, and their helpers."""
     formulas = tuple(formula for i in needed if (formula := vjp(op, complex=complex)[i]) is not None)
     read = tuple(sorted(slots(*formulas)))
     lines, results = statements(formulas, {number: f"x{i}" for i, number in enumerate(read)}, ctype)
-    return read, "\n".join([*lines, *(f"out{i} = {result};" for i, result in enumerate(results))])
+    text = "\n".join([*lines, *(f"out{i} = {result};" for i, result in enumerate(results))])
+    return read, text, helpers(formulas)
 
 
-def kernel_pullback(op: Op, *, complex: bool = False) -> Callable[[Any, Any], tuple[Any, ...]]:  # noqa: A002
+def kernel_pullback(op: Op, *, complex: bool = False) -> Callable[[Any, Any], tuple[Any, ...]]:
     """The method ``pullback(self, g)`` of ``op``'s nodes on the device: one launch for all operands."""
     formulas = vjp(op, complex=complex)
     backend, cotangent = cuda(), slot(op.arity + 1)
@@ -31,17 +34,23 @@ def kernel_pullback(op: Op, *, complex: bool = False) -> Callable[[Any, Any], tu
         dtypes = [dtype_of(v.dtype) if hasattr(v, "dtype") else None for v in values]
         result: dtype = reduce(promote_types, filter(None, dtypes))
         computed = float32 if result in REDUCED else result
-        parts = [g if p is not None and formula is cotangent else None for p, formula in zip(self.parents, formulas)]
-        needed = tuple(i for i, p in enumerate(self.parents) if p is not None and formulas[i] not in (None, cotangent))
+        parts = [
+            g if p is not None and formula is cotangent else None
+            for p, formula in zip(self.parents, formulas, strict=False)
+        ]
+        needed = tuple(
+            i for i, p in enumerate(self.parents) if p is not None and formulas[i] not in (None, cotangent)
+        )
         if needed:
-            read, text = body(op, needed, backend.ctype(computed), complex=complex)
+            read, text, called = body(op, needed, backend.ctype(computed), complex=complex)
             made = backend.launch(
                 f"bwd_{op.name}",
                 [values[i] for i in read],
                 [dtypes[i] or computed for i in read],
-                [computed] * len(read),
+                [bool_ if i in op.conditions else computed for i in read],
                 [result] * len(needed),
                 text,
+                helpers=called,
             )
             for i, part in zip(needed, made if isinstance(made, tuple) else (made,), strict=True):
                 parts[i] = part

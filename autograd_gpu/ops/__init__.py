@@ -1,5 +1,43 @@
 """The table of operations, by family."""
 
-from . import convert, elementwise, reduce, shape
+from . import (
+    arrange,
+    binary,
+    convert,
+    cross_entropy,
+    distance,
+    elementwise,
+    extremes,
+    join,
+    loss,
+    margin,
+    norm,
+    pad,
+    reduce,
+    regression,
+    scan,
+    shape,
+    softmax,
+    vector_norm,
+)
 
-__all__ = ["convert", "elementwise", "reduce", "shape"]
+__all__ = [
+    "arrange",
+    "binary",
+    "convert",
+    "cross_entropy",
+    "distance",
+    "elementwise",
+    "extremes",
+    "join",
+    "loss",
+    "margin",
+    "norm",
+    "pad",
+    "reduce",
+    "regression",
+    "scan",
+    "shape",
+    "softmax",
+    "vector_norm",
+]

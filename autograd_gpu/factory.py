@@ -1,0 +1,111 @@
+"""What all functions that make tensors share: ``dtype= device= requires_grad= out= layout= pin_memory=``."""
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from operator import index
+from typing import Any
+
+from . import backends, dtypes
+from .backends import Type
+from .devices import chosen
+from .devices import device as Device
+from .dtypes import FLOAT, get_default_dtype
+from .dtypes import dtype as Dtype
+from .errors import GraphError, ShapeError
+from .layout import strided
+from .op import public
+from .tensor import Tensor, wrap
+from .views import write_out
+
+_OF_PYTHON = {float: dtypes.float64, int: dtypes.int64, bool: dtypes.bool_, complex: dtypes.complex128}
+
+
+def as_dtype(value: Any, function: str) -> Dtype | None:
+    """The dtype that an argument names: ours, or Python's ``float``, ``int``, ``bool``, ``complex``."""
+    if value is None or isinstance(value, Dtype):
+        return value
+    if isinstance(value, type) and value in _OF_PYTHON:
+        return _OF_PYTHON[value]
+    found = type(value).__name__
+    raise TypeError(f"{function}(): argument 'dtype' must be torch.dtype, not {found}")
+
+
+def place(value: Any) -> Device:
+    """The device that an argument names, the default one for None; MissingCuda if it is not there."""
+    return backends.resolve(chosen.device if value is None else Device(value))
+
+
+def type_of(dtype: Any, device: Any, function: str) -> Type:
+    """The Type that the arguments ``dtype=`` and ``device=`` name."""
+    return backends.type_for(as_dtype(dtype, function) or get_default_dtype(), place(device))
+
+
+def sizes(size: tuple[Any, ...], function: str) -> tuple[int, ...]:
+    """``zeros(2, 3)`` and ``zeros((2, 3))`` mean the same: the sizes as a tuple of ints."""
+    if len(size) == 1 and isinstance(size[0], tuple | list):
+        (size,) = size
+    for number in size:
+        if isinstance(number, bool) or not hasattr(number, "__index__"):
+            found = type(number).__name__
+            raise TypeError(f"{function}(): argument 'size' (position 1) must be tuple of ints, not {found}")
+    shape = tuple(map(index, size))
+    for length in shape:
+        if length < 0:
+            raise ShapeError(f"Trying to create tensor with negative dimension {length}: {list(shape)}")
+    return shape
+
+
+def check_options(layout: Any, requires_grad: Any, function: str) -> None:
+    """TypeError for options that are not of their kind."""
+    if layout is not None and layout is not strided:
+        raise TypeError(f"{function}(): argument 'layout' must be torch.strided, not {layout!r}")
+    if not isinstance(requires_grad, bool):
+        found = type(requires_grad).__name__
+        raise TypeError(f"{function}(): argument 'requires_grad' must be bool, not {found}")
+
+
+def finished(array: Any, *, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
+    """A new leaf on ``array``."""
+    if pin_memory:
+        array = backends.cuda().pinned(array)
+    tensor = wrap(array)
+    if requires_grad:
+        if tensor.dtype.category < FLOAT:
+            raise GraphError("Only Tensors of floating point and complex dtype can require gradients")
+        tensor.requires_grad = True
+    return tensor
+
+
+def factory(function: Callable[..., Any]) -> Callable[..., Tensor]:
+    """Make of ``function(..., *, dtype, device)``, which returns an array, a function of torch's form."""
+    name = function.__name__
+
+    @wraps(function)
+    def make(
+        *args: Any,
+        out: Tensor | None = None,
+        dtype: Any = None,
+        layout: Any = None,
+        device: Any = None,
+        pin_memory: bool = False,
+        requires_grad: bool = False,
+        **kwargs: Any,
+    ) -> Tensor:
+        check_options(layout, requires_grad, name)
+        if out is not None:
+            dtype, device = dtype or out.dtype, device or out.device
+        array = function(*args, **kwargs, dtype=as_dtype(dtype, name), device=place(device))
+        tensor = finished(array, requires_grad=requires_grad, pin_memory=pin_memory)
+        return tensor if out is None else write_out(name, out, tensor)
+
+    make.__signature__ = _signature_of(function, make)  # type: ignore[attr-defined]
+    return public(make, method=False)  # type: ignore[no-any-return]
+
+
+def _signature_of(function: Callable[..., Any], make: Callable[..., Any]) -> inspect.Signature:
+    """The arguments of ``function``, but ``dtype`` and ``device``, and then the options of ``make``."""
+    own = inspect.signature(function).parameters.values()
+    options = inspect.signature(make, follow_wrapped=False).parameters.values()
+    kept = [p for p in own if p.name not in ("dtype", "device")]
+    return inspect.Signature([*kept, *(p for p in options if p.kind == p.KEYWORD_ONLY)])

@@ -1,0 +1,40 @@
+"""What users may pass: NumPy's names for arguments, as torch takes them, and lists of tensors."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+
+def is_tensor(value: Any) -> bool:
+    """Whether operations know ``value`` as a Tensor."""
+    return hasattr(value, "_apply_op")
+
+
+def numpy_names(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``function`` of a tensor, whose ``dim`` and ``keepdim`` may be called ``axis`` and ``keepdims``, too."""
+
+    @wraps(function)
+    def named(input: Any, *args: Any, **kwargs: Any) -> Any:
+        if kwargs:
+            for theirs, ours in (("axis", "dim"), ("keepdims", "keepdim")):
+                if theirs in kwargs:
+                    kwargs.setdefault(ours, kwargs.pop(theirs))
+        if not is_tensor(input):
+            raise TypeError(
+                f"{function.__name__}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}"
+            )
+        return function(input, *args, **kwargs)
+
+    return named
+
+
+def tensor_list(name: str, tensors: Any) -> tuple[Any, ...]:
+    """``tensors``, the first argument of ``name``, as a tuple; TypeError unless it is a sequence of Tensors."""
+    if not isinstance(tensors, list | tuple):
+        raise TypeError(
+            f"{name}(): argument 'tensors' (position 1) must be tuple of Tensors, not {type(tensors).__name__}"
+        )
+    for i, tensor in enumerate(tensors):
+        if not is_tensor(tensor):
+            raise TypeError(f"expected Tensor as element {i} in argument 0, but got {type(tensor).__name__}")
+    return tuple(tensors)
