@@ -9,8 +9,8 @@ from .devices import device as Device
 from .dtypes import BY_NAME, bool_
 from .dtypes import dtype as Dtype
 from .extend import extends_tensor
-from .factory import as_dtype
-from .layout import contiguous_format
+from .factory import as_dtype, finished
+from .layouts import contiguous_format
 from .op import TABLE
 from .tensor import Tensor
 
@@ -28,7 +28,6 @@ def converted(x: Tensor, type_: backends.Type, *, copy: bool = False, level: int
     if x.dtype.is_complex and not type_.dtype.is_complex and type_.dtype is not bool_:
         text = "Casting complex values to real discards the imaginary part"
         warnings.warn(text, UserWarning, stacklevel=level + 1)
-        x = TABLE.real(x)
     return TABLE.to(x, type_=type_)  # type: ignore[no-any-return]
 
 
@@ -102,6 +101,10 @@ class Conversion(Tensor):
         where = "cuda" if device is None else device
         return self._to(where, memory_format=memory_format)  # type: ignore[no-any-return]
 
+    def pin_memory(self) -> Tensor:
+        """Copy to page-locked host memory, from which copies to a CUDA device are faster."""
+        return finished(self._type.backend.to_host(self.array), pin_memory=True)
+
     def type_as(self, other: Tensor) -> Tensor:
         """Convert to the dtype and device of ``other``."""
         return converted(self, other._type)
@@ -115,7 +118,9 @@ class Conversion(Tensor):
             return type_name(self)
         if isinstance(dtype, Dtype):
             return converted(self, self._type.with_dtype(dtype))
-        return converted(self, type_named(dtype if isinstance(dtype, str) else getattr(dtype, "__name__", "?")))
+        return converted(
+            self, type_named(dtype if isinstance(dtype, str) else getattr(dtype, "__name__", "?"))
+        )
 
 
 def _cast(name: str, dtype: Dtype) -> Callable[..., Tensor]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import wraps
 from numbers import Complex, Real
 from operator import index
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,8 +20,8 @@ from .devices import device as Device
 from .dtypes import COMPLEX, FLOAT, INT, REDUCED, float32, float64, get_default_dtype, int64, of_scalar
 from .dtypes import dtype as Dtype
 from .errors import DtypeError, ShapeError
-from .factory import as_dtype, check_options, factory, finished, place, sizes
-from .layout import arranged, contiguous_format, memory_format, preserve_format
+from .factory import as_dtype, check_options, factory, finished, place, sizes, with_signature
+from .layouts import arranged, contiguous_format, in_order, preserve_format
 from .op import public
 from .tensor import Tensor
 from .values import fitted
@@ -30,9 +30,8 @@ Shape = tuple[int, ...]
 
 
 def filled(shape: Shape, value: Any, type_: Type) -> Any:
-    """An array with ``value``, of which ``type_`` holds what it can, everywhere."""
-    with type_.backend.Scope(type_.device):
-        return type_.backend.xp.full(shape, value, type_.numpy)
+    """An array with ``value`` everywhere, on the current device."""
+    return type_.backend.xp.full(shape, value, type_.numpy)
 
 
 def as_held(value: Any, dtype: Dtype) -> Any:
@@ -42,8 +41,8 @@ def as_held(value: Any, dtype: Dtype) -> Any:
 
 
 def number(value: Any, function: str, argument: str) -> Any:
-    """An argument as a Python number: it may also be a tensor or array of one element."""
-    if isinstance(value, Tensor):
+    """An argument as a Python number; it may be an array, or a tensor without gradient, of one element."""
+    if isinstance(value, Tensor) and not value.requires_grad:
         return value.item()
     if isinstance(value, np.generic | np.ndarray) and value.size == 1:
         return value.item()
@@ -61,6 +60,7 @@ def size_of(size: tuple[Any, ...], keyword: Any, function: str) -> Shape:
     return sizes(size, function)
 
 
+@public(method=False)
 @factory
 def zeros(*args: Any, size: Any = None, dtype: Dtype | None, device: Device) -> Any:
     """Zeros, in the default dtype unless ``dtype`` is given.
@@ -73,6 +73,7 @@ def zeros(*args: Any, size: Any = None, dtype: Dtype | None, device: Device) -> 
     return filled(shape, 0, backends.type_for(dtype or get_default_dtype(), device))
 
 
+@public(method=False)
 @factory
 def ones(*args: Any, size: Any = None, dtype: Dtype | None, device: Device) -> Any:
     """Ones, in the default dtype unless ``dtype`` is given.
@@ -84,9 +85,14 @@ def ones(*args: Any, size: Any = None, dtype: Dtype | None, device: Device) -> A
     return filled(shape, 1, backends.type_for(dtype or get_default_dtype(), device))
 
 
+@public(method=False)
 @factory
 def empty(
-    *args: Any, size: Any = None, memory_format: Any = None, dtype: Dtype | None, device: Device
+    *args: Any,
+    size: Any = None,
+    memory_format: Any = None,  # noqa: ARG001  only contiguous_format is possible
+    dtype: Dtype | None,
+    device: Device,
 ) -> Any:
     """Memory as it comes: the values are arbitrary.
 
@@ -98,6 +104,7 @@ def empty(
     return type_.backend.empty(shape, type_.dtype, device)
 
 
+@public(method=False)
 @factory
 def full(size: Any, fill_value: Any, *, dtype: Dtype | None, device: Device) -> Any:
     """``fill_value`` everywhere; its own kind decides the dtype unless ``dtype`` is given.
@@ -114,6 +121,7 @@ def full(size: Any, fill_value: Any, *, dtype: Dtype | None, device: Device) -> 
     return filled(sizes(tuple(size), "full"), as_held(value, type_.dtype), type_)
 
 
+@public(method=False)
 @factory
 def scalar_tensor(s: Any, *, dtype: Dtype | None, device: Device) -> Any:
     """A 0-d tensor with the number ``s``, in the default dtype unless ``dtype`` is given."""
@@ -121,6 +129,7 @@ def scalar_tensor(s: Any, *, dtype: Dtype | None, device: Device) -> Any:
     return filled((), as_held(number(s, "scalar_tensor", "s"), type_.dtype), type_)
 
 
+@public(method=False)
 @factory
 def eye(n: Any, m: Any = None, *, dtype: Dtype | None, device: Device) -> Any:
     """A matrix of ``n`` rows and ``m`` (or ``n``) columns with ones on the diagonal, zeros elsewhere.
@@ -135,14 +144,12 @@ def eye(n: Any, m: Any = None, *, dtype: Dtype | None, device: Device) -> Any:
         if value is not None and index(value) < 0:
             raise ShapeError(f"{name} must be greater or equal to 0, got {value}")
     type_ = backends.type_for(dtype or get_default_dtype(), device)
-    with type_.backend.Scope(device):
-        return type_.backend.xp.eye(index(n), None if m is None else index(m), dtype=type_.numpy)
+    return type_.backend.xp.eye(index(n), None if m is None else index(m), dtype=type_.numpy)
 
 
+@public(method=False)
 @factory
-def arange(
-    start: Any = None, end: Any = None, step: Any = 1, *, dtype: Dtype | None, device: Device
-) -> Any:
+def arange(start: Any = None, end: Any = None, step: Any = 1, *, dtype: Dtype | None, device: Device) -> Any:
     """``arange(end)``, ``arange(start, end, step=1)``: from ``start`` (0) up to, not including, ``end``.
 
     Integers give int64, else the default dtype is taken, unless ``dtype`` is given.
@@ -163,8 +170,7 @@ def arange(
     if dtype.category == INT:
         start, end, step = int(start), int(end), int(step)
     type_ = backends.type_for(dtype, device)
-    with type_.backend.Scope(device):
-        return _rounded(_arange(start, _length(start, end, step), step, type_), dtype)
+    return _rounded(_arange(start, _length(start, end, step), step, type_), dtype)
 
 
 def _real(value: Any, argument: str) -> Any:
@@ -210,6 +216,7 @@ def _rounded(values: Any, dtype: Dtype) -> Any:
     return (values.astype(np.float32) if dtype in REDUCED else values).astype(dtype.numpy)
 
 
+@public(method=False)
 @factory
 def linspace(start: Any, end: Any, steps: Any, *, dtype: Dtype | None, device: Device) -> Any:
     """``steps`` numbers at equal distances, from ``start`` to ``end``.
@@ -219,10 +226,10 @@ def linspace(start: Any, end: Any, steps: Any, *, dtype: Dtype | None, device: D
     """
     start, end, steps = _checked_ends(start, end, steps, "linspace")
     type_ = backends.type_for(dtype or _linspace_dtype(start, end), device)
-    with type_.backend.Scope(device):
-        return _rounded(_linspace(start, end, steps, type_), type_.dtype)
+    return _rounded(_linspace(start, end, steps, type_), type_.dtype)
 
 
+@public(method=False)
 @factory
 def logspace(
     start: Any, end: Any, steps: Any, base: float = 10.0, *, dtype: Dtype | None, device: Device
@@ -235,8 +242,7 @@ def logspace(
     start, end, steps = _checked_ends(start, end, steps, "logspace")
     type_ = backends.type_for(dtype or _linspace_dtype(start, end), device)
     powers_in = type_ if type_.dtype.category >= FLOAT else type_.with_dtype(float64)
-    with type_.backend.Scope(device):
-        return _rounded(type_.backend.xp.power(base, _linspace(start, end, steps, powers_in)), type_.dtype)
+    return _rounded(type_.backend.xp.power(base, _linspace(start, end, steps, powers_in)), type_.dtype)
 
 
 def _checked_ends(start: Any, end: Any, steps: Any, function: str) -> tuple[Any, Any, int]:
@@ -270,8 +276,16 @@ def _linspace(start: Any, end: Any, count: int, type_: Type) -> Any:
     return xp.where(xp.arange(count) < count // 2, low, high)
 
 
+class Target(NamedTuple):
+    """The array that a function of a tensor is to make: its axes as they shall lie in memory."""
+
+    shape: Shape
+    type_: Type
+    contiguous: bool  # whether the axes are in the tensor's own order
+
+
 def like(function: Callable[..., Any]) -> Callable[..., Tensor]:
-    """Make of ``function(shape, type_, ...)``, which returns an array, a function of a tensor of that kind."""
+    """Make of ``function(target, ...)``, which returns an array, a function of a tensor of that kind."""
     name = function.__name__
 
     @wraps(function)
@@ -283,7 +297,7 @@ def like(function: Callable[..., Any]) -> Callable[..., Tensor]:
         device: Any = None,
         pin_memory: bool = False,
         requires_grad: bool = False,
-        memory_format: memory_format = preserve_format,
+        memory_format: Any = preserve_format,
         **kwargs: Any,
     ) -> Tensor:
         if not isinstance(input, Tensor):
@@ -292,39 +306,47 @@ def like(function: Callable[..., Any]) -> Callable[..., Tensor]:
         check_options(layout, requires_grad, name)
         where = input.device if device is None else place(device)
         type_ = backends.type_for(as_dtype(dtype, name) or input.dtype, where)
+
+        whole = memory_format is contiguous_format or in_order(input.array)
+
+        def fill(shape: Shape) -> Any:
+            return function(Target(shape, type_, whole), *args, **kwargs)
+
         with type_.backend.Scope(where):
-            if memory_format is contiguous_format:
-                array = function(input._shape, type_, *args, **kwargs)
-            else:
-                array = arranged(input.array, lambda shape: function(shape, type_, *args, **kwargs))
+            array = fill(input._shape) if whole else arranged(input.array, fill)
         return finished(array, requires_grad=requires_grad, pin_memory=pin_memory)
 
-    return public(make, method=False)  # type: ignore[no-any-return]
+    with_signature(make, function, hidden=("target",))
+    return make
 
 
+@public(method=False)
 @like
-def zeros_like(shape: Shape, type_: Type) -> Any:
+def zeros_like(target: Target) -> Any:
     """Zeros in the shape, dtype, device and order of axes of ``input``."""
-    return filled(shape, 0, type_)
+    return filled(target.shape, 0, target.type_)
 
 
+@public(method=False)
 @like
-def ones_like(shape: Shape, type_: Type) -> Any:
+def ones_like(target: Target) -> Any:
     """Ones in the shape, dtype, device and order of axes of ``input``."""
-    return filled(shape, 1, type_)
+    return filled(target.shape, 1, target.type_)
 
 
+@public(method=False)
 @like
-def empty_like(shape: Shape, type_: Type) -> Any:
+def empty_like(target: Target) -> Any:
     """Arbitrary values in the shape, dtype, device and order of axes of ``input``."""
-    return type_.backend.empty(shape, type_.dtype, type_.device)
+    return target.type_.backend.empty(target.shape, target.type_.dtype, target.type_.device)
 
 
+@public(method=False)
 @like
-def full_like(shape: Shape, type_: Type, fill_value: Any) -> Any:
+def full_like(target: Target, fill_value: Any) -> Any:
     """``fill_value`` in the shape, dtype, device and order of axes of ``input``."""
-    value = number(fill_value, "full_like", "fill_value")
-    return filled(shape, as_held(value, type_.dtype), type_)
+    value = as_held(number(fill_value, "full_like", "fill_value"), target.type_.dtype)
+    return filled(target.shape, value, target.type_)
 
 
 def _new(make: Callable[..., Tensor]) -> None:

@@ -56,7 +56,7 @@ class dtype:  # noqa: N801  torch's name
         return f"{Namespace.name}.{self.name}"
 
     def __reduce__(self) -> tuple[object, tuple[str]]:
-        return BY_NAME.__getitem__, (self.name,)
+        return by_name, (self.name,)
 
 
 bool_ = dtype("bool", "BoolTensor", "Bool", np.dtype(np.bool_))
@@ -74,6 +74,13 @@ bfloat16 = dtype("bfloat16", "BFloat16Tensor", "BFloat16", np.dtype(_bfloat16)) 
 
 ALL = tuple(dtype._of.values())
 BY_NAME = {d.name: d for d in ALL}
+
+
+def by_name(name: str) -> dtype:
+    """The dtype called ``name``."""
+    return BY_NAME[name]
+
+
 REDUCED = tuple(d for d in (float16, bfloat16) if d)  # computed in float32, stored in 16 bits
 
 
@@ -104,9 +111,10 @@ def of(numpy_dtype: np.dtype) -> dtype:
     try:
         return dtype._of[numpy_dtype]
     except KeyError:
+        kind = numpy_dtype.type
         raise TypeError(
-            f"can't convert an array of type {numpy_dtype} to a tensor; the supported types are: "
-            f"{', '.join(BY_NAME)}"
+            f"can't convert np.ndarray of type {kind.__module__}.{kind.__name__}. The only supported types "
+            f"are: {', '.join(BY_NAME)}."
         ) from None
 
 

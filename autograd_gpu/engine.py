@@ -28,6 +28,7 @@ class Version:
 
 
 UNWRITTEN = Version()  # stands for what cannot be written to
+NAMESPACED = frozenset({"AccumulateGrad", "CopySlices"})
 
 
 class Node:
@@ -89,7 +90,9 @@ class Node:
             self.saved = None
 
     def name(self) -> str:
-        return type(self).__name__
+        """torch's name of this node."""
+        name = type(self).__name__
+        return f"torch::autograd::{name}" if name in NAMESPACED else name
 
     @property
     def metadata(self) -> dict[Any, Any]:
@@ -105,7 +108,7 @@ class Node:
         return self.hooks
 
     def __repr__(self) -> str:
-        return f"<{self.name()} object at {id(self):#x}>"
+        return f"<{type(self).__name__} object at {id(self):#x}>"
 
 
 class NodeHooks:

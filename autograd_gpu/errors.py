@@ -3,6 +3,7 @@
     Error
     ├── ShapeError   (RuntimeError)   sizes that do not fit each other
     ├── DtypeError   (NotImplementedError, a RuntimeError)  a dtype that the operation does not take
+    ├── OutOfBounds  (IndexError, RuntimeError)  an index that is not within the axis
     ├── DeviceError  (RuntimeError)   operands on several devices
     ├── GraphError   (RuntimeError)   the graph cannot be built, changed or walked as asked
     │   ├── FreedError                its saved arrays are gone
@@ -28,6 +29,10 @@ class ShapeError(Error, RuntimeError):
 
 class DtypeError(Error, NotImplementedError):
     """A dtype that the operation does not take."""
+
+
+class OutOfBounds(Error, IndexError, RuntimeError):
+    """An index that is not within the axis: PyTorch raises the one or the other, depending on the operation."""
 
 
 class DeviceError(Error, RuntimeError):
@@ -67,12 +72,12 @@ def not_here(path: str) -> str:
     return f"torch.{path} is not in autograd_gpu, which has PyTorch's autograd and what belongs to it"
 
 
-def missing_from(module: str) -> Callable[[str], Any]:
-    """The ``__getattr__`` of one of our modules: an error that names in torch's words what it lacks."""
+def missing_from(module: str, **reasons: str) -> Callable[[str], Any]:
+    """The ``__getattr__`` of one of our modules: an error that names, in torch's words, what it lacks."""
 
     def __getattr__(name: str) -> Any:  # noqa: N807  the very name
         said = not_here(f"{module}.{name}".partition(".")[2])
-        python_says = f"module {module!r} has no attribute {name!r}"
-        raise Unsupported(f"{said} ({python_says})", name=name, obj=sys.modules.get(module))
+        reason = reasons.get(name, f"module {module!r} has no attribute {name!r}")
+        raise Unsupported(f"{said} ({reason})", name=name, obj=sys.modules.get(module))
 
     return __getattr__

@@ -7,14 +7,12 @@ from operator import index
 from typing import Any
 
 from . import backends, dtypes
-from .backends import Type
 from .devices import chosen
 from .devices import device as Device
-from .dtypes import FLOAT, get_default_dtype
+from .dtypes import FLOAT
 from .dtypes import dtype as Dtype
 from .errors import GraphError, ShapeError
-from .layout import strided
-from .op import public
+from .layouts import strided
 from .tensor import Tensor, wrap
 from .views import write_out
 
@@ -36,9 +34,9 @@ def place(value: Any) -> Device:
     return backends.resolve(chosen.device if value is None else Device(value))
 
 
-def type_of(dtype: Any, device: Any, function: str) -> Type:
-    """The Type that the arguments ``dtype=`` and ``device=`` name."""
-    return backends.type_for(as_dtype(dtype, function) or get_default_dtype(), place(device))
+def backend_of(device: Device) -> Any:
+    """The array library of ``device``."""
+    return backends.type_for(dtypes.bool_, device).backend
 
 
 def sizes(size: tuple[Any, ...], function: str) -> tuple[int, ...]:
@@ -95,17 +93,20 @@ def factory(function: Callable[..., Any]) -> Callable[..., Tensor]:
         check_options(layout, requires_grad, name)
         if out is not None:
             dtype, device = dtype or out.dtype, device or out.device
-        array = function(*args, **kwargs, dtype=as_dtype(dtype, name), device=place(device))
+        wanted, where = as_dtype(dtype, name), place(device)
+        with backend_of(where).Scope(where):
+            array = function(*args, **kwargs, dtype=wanted, device=where)
         tensor = finished(array, requires_grad=requires_grad, pin_memory=pin_memory)
         return tensor if out is None else write_out(name, out, tensor)
 
-    make.__signature__ = _signature_of(function, make)  # type: ignore[attr-defined]
-    return public(make, method=False)  # type: ignore[no-any-return]
+    with_signature(make, function, hidden=("dtype", "device"))
+    return make
 
 
-def _signature_of(function: Callable[..., Any], make: Callable[..., Any]) -> inspect.Signature:
-    """The arguments of ``function``, but ``dtype`` and ``device``, and then the options of ``make``."""
-    own = inspect.signature(function).parameters.values()
-    options = inspect.signature(make, follow_wrapped=False).parameters.values()
-    kept = [p for p in own if p.name not in ("dtype", "device")]
-    return inspect.Signature([*kept, *(p for p in options if p.kind == p.KEYWORD_ONLY)])
+def with_signature(make: Callable[..., Any], function: Callable[..., Any], hidden: tuple[str, ...]) -> None:
+    """Let ``help(make)`` show its own arguments among those of ``function``, ``hidden`` ones left out."""
+    variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    own = inspect.signature(make, follow_wrapped=False).parameters.values()
+    shown = [p for p in own if p.kind not in variadic]
+    shown += [p for p in inspect.signature(function).parameters.values() if p.name not in hidden]
+    make.__signature__ = inspect.Signature(sorted(shown, key=lambda p: p.kind))  # type: ignore[attr-defined]

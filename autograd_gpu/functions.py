@@ -140,6 +140,11 @@ OPERATOR = Flavour(otherwise=f"{Flavour().otherwise} if is_operand({{last}}) els
 INNER = Flavour(depth=2)
 
 
+def is_direct(op: Op) -> bool:
+    """Whether ``op`` has a direct road."""
+    return op.arity <= 2 and op.check is None
+
+
 def source(op: Op, flavour: Flavour = FUNCTION) -> str:
     """The text of ``op``'s function."""
     operands = ", ".join(op.operands)
@@ -147,7 +152,7 @@ def source(op: Op, flavour: Flavour = FUNCTION) -> str:
     arguments = f"{op.signature}, {more}" if more else op.signature
     before = flavour.before.format(operands=operands)
     otherwise = flavour.otherwise.format(operands=operands, last=op.operands[-1])
-    if op.arity > 2:
+    if not is_direct(op):
         return GENERAL.format(name=op.name, arguments=arguments, before=before, otherwise=otherwise)
     numbers = range(op.arity)
     xs = ", ".join(f"x{i}" for i in numbers)
@@ -221,4 +226,4 @@ DIRECT: dict[str, Callable[..., Any]] = {}
 for _name, _op in TABLE.items():
     if isinstance(_op, Op):
         DIRECT[_name] = function_of(_op)
-        _op.direct = DIRECT[_name] if _op.arity <= 2 else None
+        _op.direct = DIRECT[_name] if is_direct(_op) else None

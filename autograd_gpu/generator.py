@@ -234,13 +234,12 @@ class MersenneTwister:
         several with replacement are looked up in the cumulated weights. Equal quotients (weights of 0,
         or 16-bit dtypes) come in the order of their indices; PyTorch's order of them is undefined.
         """
-        dtype = dtypes.of(probs.dtype)
-        check_floating("multinomial", dtype)
         check_multinomial(probs, count, replacement)
+        check_weights(probs)
         if replacement and count > 1:
             return self._lookup(np.atleast_2d(probs), count).reshape(*probs.shape[:-1], count)
         rows = probs.T if probs.flags.fnc else probs  # in the order of its memory
-        clocks = self.exponential(rows.shape, dtype)
+        clocks = self.exponential(rows.shape, dtypes.of(probs.dtype))
         clocks = clocks.T if probs.flags.fnc else clocks
         with np.errstate(all="ignore"):
             return np.argsort(-(probs / clocks), axis=-1, kind="stable")[..., :count]
@@ -371,6 +370,10 @@ def check_multinomial(probs: Any, count: int, replacement: bool) -> None:
         raise RuntimeError(
             f"cannot sample n_sample > prob_dist.size(-1) samples without replacement, {found}"
         )
+
+
+def check_weights(probs: Array) -> None:
+    """RuntimeError unless each row of ``probs`` has weights of which one at least is not 0."""
     if not np.all((probs >= 0) & (probs < math.inf)):
         raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
     if not np.all((probs > 0).any(-1)):

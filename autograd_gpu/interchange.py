@@ -25,7 +25,7 @@ DLPACK_CPU, DLPACK_CUDA, DLPACK_CUDA_HOST = 1, 2, 3  # DLDeviceType of dlpack.h
 
 
 def foreign_array(data: Any) -> Any:
-    """The NumPy or CuPy array that ``data`` is, or shows by a protocol, without a copy; None if it is none."""
+    """The NumPy or CuPy array that ``data`` is or shows by a protocol, without a copy; None if it is none."""
     if isinstance(data, Tensor):
         return data.array
     if isinstance(data, np.ndarray):
@@ -65,7 +65,9 @@ def array_from(data: Any, dtype: Dtype | None, device: Device | None, *, copy: b
     if (array := foreign_array(data)) is None:
         array, copy = array_of(data, dtype), False
     here = backends.type_of(array)
-    where = backends.resolve(chosen.device) if device is None and here.device is cpu else device or here.device
+    where = (
+        backends.resolve(chosen.device) if device is None and here.device is cpu else device or here.device
+    )
     wanted = backends.type_for(dtype or here.dtype, where)
     if here is not wanted:
         return TABLE.to(array, type_=wanted)
@@ -128,7 +130,9 @@ def asarray(
         raise ValueError("can't alias arbitrary sequence into a tensor.")
     array = array_from(obj, wanted, None if device is None else place(device), copy=bool(copy))
     if copy is False and array is not before:
-        raise ValueError(f"can't alias tensor: it is {backends.type_of(before)}, not {backends.type_of(array)}")
+        raise ValueError(
+            f"can't alias tensor: it is {backends.type_of(before)}, not {backends.type_of(array)}"
+        )
     if requires_grad and isinstance(obj, Tensor) and obj.requires_grad and array is before:
         return obj
     return finished(array, requires_grad=requires_grad)
@@ -153,7 +157,8 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
     """Make a tensor that shares the memory of an array of any library that speaks DLPack."""
     if not hasattr(ext_tensor, "__dlpack__"):
         raise TypeError(
-            f"from_dlpack: expected an object with __dlpack__ and __dlpack_device__, got {type(ext_tensor).__name__}"
+            "from_dlpack: expected an object with __dlpack__ and __dlpack_device__, "
+            f"got {type(ext_tensor).__name__}"
         )
     if isinstance(ext_tensor, Tensor):
         ext_tensor._refuse_export()
@@ -172,7 +177,8 @@ def frombuffer(
     length, size = memoryview(buffer).nbytes, wanted.itemsize
     if count < 0 and (length - offset) % size:
         raise ValueError(
-            f"buffer length ({length} bytes) after offset ({offset} bytes) must be a multiple of element size ({size})"
+            f"buffer length ({length} bytes) after offset ({offset} bytes) must be a multiple of element size "
+            f"({size})"
         )
     return finished(np.frombuffer(buffer, wanted.numpy, count, offset), requires_grad=requires_grad)
 
@@ -193,8 +199,8 @@ class Interchange(Tensor):
             )
         if self.device is not cpu:
             raise TypeError(
-                f"can't convert {self.device} device type tensor to numpy. Use Tensor.cpu() to copy the tensor to "
-                "host memory first."
+                f"can't convert {self.device} device type tensor to numpy. Use Tensor.cpu() to copy the tensor "
+                "to host memory first."
             )
         return self.array  # type: ignore[no-any-return]
 
@@ -223,13 +229,13 @@ class Interchange(Tensor):
     def __cuda_array_interface__(self) -> dict[str, Any]:
         if self.device is cpu:
             raise AttributeError(
-                f"Can't get __cuda_array_interface__ on non-CUDA tensor type: {type_name(self)} If CUDA data is "
-                "required use tensor.cuda() to copy tensor to device memory."
+                f"Can't get __cuda_array_interface__ on non-CUDA tensor type: {type_name(self)} If CUDA data "
+                "is required use tensor.cuda() to copy tensor to device memory."
             )
         if self._node is not None:
             raise GraphError(
-                "Can't get __cuda_array_interface__ on Variable that requires grad. If gradients aren't required, "
-                "use var.detach() to get Variable that doesn't require grad."
+                "Can't get __cuda_array_interface__ on Variable that requires grad. If gradients aren't "
+                "required, use var.detach() to get Variable that doesn't require grad."
             )
         return self.array.__cuda_array_interface__  # type: ignore[no-any-return]
 

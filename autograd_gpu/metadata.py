@@ -7,7 +7,7 @@ from typing import Any
 
 from .errors import ShapeError
 from .extend import extends_tensor
-from .layout import contiguous_format, memory_format
+from .layouts import contiguous_format, memory_format
 from .modes import modes
 from .op import METHODS, TABLE, public
 from .ops import shape
@@ -38,7 +38,9 @@ def _entry(values: tuple[int, ...], dim: int) -> int:
     return values[dim_of(dim, len(values))]
 
 
-def _same_on_scalars(tensor: Tensor, name: str, advice: str = "This function is the identity in these cases.") -> Tensor:
+def _same_on_scalars(
+    tensor: Tensor, name: str, advice: str = "This function is the identity in these cases."
+) -> Tensor:
     warnings.warn(f"Tensor.{name} is deprecated on 0-D tensors. {advice}", UserWarning, stacklevel=3)
     return tensor
 

@@ -3,51 +3,109 @@
 from collections.abc import Callable
 from typing import Any
 
-from .functions import DIRECT
-from .op import COMPARISONS, METHODS, OPERATORS, PUBLIC, TABLE, UNARY, Op
+from . import functions
+from .dtypes import FLOAT, INT
+from .functions import DIRECT, INNER, OPERATOR, function_of
+from .op import COMPARISONS, FUNCTIONAL, IN_PLACE, METHODS, OPERATORS, PUBLIC, TABLE, UNARY, Op
+from .record import apply_elementwise, is_operand
 from .tensor import Tensor
 from .views import in_place
 
-for _name, _function in DIRECT.items():
-    _op = TABLE[_name]
-    if isinstance(_op, Op) and _op.public:
-        _function.__doc__ = _op.doc
-        PUBLIC.setdefault(_name, _function)
-        METHODS.setdefault(_name, _function)
-
-# What PyTorch has in place beside the elementwise functions of its table.
-IN_PLACE = frozenset({"squeeze"})
+COMMUTATIVE = frozenset({"add", "mul", "bitwise_and", "bitwise_or", "bitwise_xor"})
+ELEMENTWISE = {name: op for name, op in TABLE.items() if isinstance(op, Op)}
 
 
-def _function_of(name: str) -> Callable[..., Any]:
-    """What an operator calls: the function that users call, or the operation's own."""
-    return METHODS.get(name) or DIRECT[name]
+def register_rows() -> None:
+    """Enter the functions of the table's rows under their names, where no richer one is."""
+    for op in ELEMENTWISE.values():
+        function = DIRECT[op.name]
+        function.__doc__ = op.doc
+        if op.public:
+            for name in (op.name, *op.aliases):
+                PUBLIC.setdefault(name, function)
+                METHODS.setdefault(name, function)
+                if op.in_place:
+                    IN_PLACE.setdefault(name, function)
+        if op.functional:
+            FUNCTIONAL.setdefault(op.name, function_of(op, functions.FUNCTIONAL))
+            FUNCTIONAL.setdefault(f"{op.name}_", in_place(function))
 
 
-def _reflected(name: str) -> Callable[..., Any]:
-    function = _function_of(name)
-    return lambda self, other: function(other, self)
+# --- operators: NotImplemented for an operand that is none, so that Python asks it or raises TypeError -----------
+
+_square, _pow, _mul, _reciprocal = (
+    function_of(ELEMENTWISE[name], INNER) for name in ("square", "pow", "mul", "reciprocal")
+)
 
 
-def _refusing(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``function`` as an operator: NotImplemented for an operand that is none, so that Python asks it."""
-    return function
+def _power(self: Tensor, exponent: Any) -> Any:
+    if exponent.__class__ in (int, float) and self._type.dtype.category >= FLOAT:
+        return _square(self) if exponent == 2 else _pow(self, exponent)
+    return METHODS["pow"](self, exponent) if is_operand(exponent) else NotImplemented
+
+
+def _reflected_quotient(self: Tensor, other: Any) -> Any:
+    return _mul(_reciprocal(self), other) if is_operand(other) else NotImplemented
+
+
+def _inverted(self: Tensor) -> Any:
+    if self._type.dtype.category > INT:
+        raise TypeError("~ (operator.invert) is only implemented on integer and Boolean-type tensors")
+    return DIRECT["bitwise_not"](self)
+
+
+def _reflected(name: str) -> Callable[[Tensor, Any], Any]:
+    op = ELEMENTWISE[name]
+
+    def method(self: Tensor, other: Any) -> Any:
+        return apply_elementwise(op, (other, self)) if is_operand(other) else NotImplemented
+
+    return method
+
+
+def _operator(function: Callable[..., Any], *, swap: bool = False) -> Callable[[Tensor, Any], Any]:
+    """A function of two Tensors as an operator."""
+
+    def method(self: Tensor, other: Any) -> Any:
+        if not is_operand(other):
+            return NotImplemented
+        return function(other, self) if swap else function(self, other)
+
+    return method
+
+
+def operators() -> dict[str, Callable[..., Any]]:
+    """Tensor's special methods by name."""
+    found: dict[str, Callable[..., Any]] = {}
+    for python, name in {**OPERATORS, **COMPARISONS, **UNARY}.items():
+        if name in ELEMENTWISE:
+            found[python] = function_of(ELEMENTWISE[name], OPERATOR)
+            if python in OPERATORS:
+                found[f"r{python}"] = found[python] if name in COMMUTATIVE else _reflected(name)
+                found[f"i{python}"] = in_place(METHODS.get(name) or DIRECT[name])
+        elif name in METHODS:
+            found[python] = _operator(METHODS[name])
+            found[f"r{python}"] = _operator(METHODS[name], swap=True)
+    found |= {
+        "rsub": function_of(ELEMENTWISE["rsub"], OPERATOR),
+        "rtruediv": _reflected_quotient,
+        "pow": _power,
+        "invert": _inverted,
+        "pos": METHODS["positive"],
+    }
+    return {f"__{python}__": function for python, function in found.items()}
 
 
 def install() -> None:
-    """Give Tensor its methods."""
+    """Give Tensor its methods, once all that define some are imported (see ``_define.py``)."""
+    register_rows()
     for name, function in METHODS.items():
         setattr(Tensor, name, function)
-    for python, name in {**OPERATORS, **COMPARISONS, **UNARY}.items():
-        if name not in METHODS and name not in DIRECT:
-            continue
-        setattr(Tensor, f"__{python}__", _function_of(name))
-        if python in OPERATORS:
-            setattr(Tensor, f"__r{python}__", _reflected(name))
-            setattr(Tensor, f"__i{python}__", in_place(_function_of(name)))
-    for name, op in TABLE.items():
-        if isinstance(op, Op) and name in METHODS:
-            setattr(Tensor, f"{name}_", in_place(METHODS[name]))
-
-
-install()
+    for name, function in IN_PLACE.items():
+        method = in_place(function)
+        setattr(Tensor, f"{name}_", method)
+        PUBLIC.setdefault(f"{name}_", method)
+    for name in ("real", "imag"):
+        setattr(Tensor, name, property(PUBLIC[name]))
+    for name, function in operators().items():
+        setattr(Tensor, name, function)

@@ -11,8 +11,9 @@ import numpy as np
 from . import backends
 from .backends import Type, _numpy
 from .backends._numpy import RETURNS_ARRAYS
-from .edges import PostHook, PreHook, edge_of
-from .engine import Handle, Node, Version, next_sequence
+from .dtypes import float32
+from .edges import AccumulateGrad, PostHook, PreHook, edge_of
+from .engine import Handle, Node, Output, Version, next_sequence
 from .errors import GraphError
 from .fusion.direct import RESTORED, SAVED, compile_pullback, saved_by
 from .fusion.launch import kernel_pullback
@@ -93,7 +94,8 @@ class ArrayNode(Node):
         operands = tuple(
             self.with_history(value, parent) for value, parent in zip(saved, self.parents, strict=False)
         )
-        return operands + tuple(self.with_history(value, self) for value in saved[len(operands) :])
+        me = Output(self, 0) if self.results > 1 else self
+        return operands + tuple(self.with_history(value, me) for value in saved[len(operands) :])
 
     @staticmethod
     def with_history(value: Any, origin: Any) -> Any:
@@ -117,16 +119,25 @@ class ArrayNode(Node):
     def stale(self, number: int, before: int) -> str:
         """torch's message, and which line saved the array and which wrote to it."""
         assert self.saved is not None
-        counter = self.counters[number]
-        made_by_me = number >= len(self.parents)
-        return stale(self.saved[number], self.name() if made_by_me else counter.operation, counter, before, self)
+        maker: tuple[Node | None, int] = (self, 0)
+        if number < len(self.parents):
+            maker = edge_of(self.parents[number])
+        return stale(self.saved[number], maker, self.counters[number], before, self)
 
 
-def stale(array: Any, maker: str, counter: Version, before: int, node: Node) -> str:
-    """That ``array``, made by a node called ``maker`` and saved by ``node``, was written to since."""
+def made_by(node: Node) -> str:
+    """The operation that made ``node``, as torch's messages call it: ``Mul`` for MulBackward0."""
+    return node.name().rpartition("Backward")[0] or node.name()
+
+
+def stale(array: Any, maker: tuple[Node | None, int], counter: Version, before: int, node: Node) -> str:
+    """That ``array``, a result of the node ``maker`` and saved by ``node``, was written to since."""
     type_ = backends.type_of(array)
     where = "torch.cuda." if type_.device.type == "cuda" else "torch."
-    origin = f", which is output 0 of {maker.rpartition('Backward')[0] or maker}," if maker else ""
+    source, number = maker
+    origin = ""
+    if counter.operation or (source is not None and not isinstance(source, AccumulateGrad)):
+        origin = f", which is output {number} of {counter.operation or made_by(source)},"
     return (
         "one of the variables needed for gradient computation has been modified by an inplace operation: "
         f"[{where}{type_.dtype.typename} {list(array.shape)}]{origin} is at version {counter.count}; "
@@ -213,6 +224,37 @@ class Underivable(ArrayNode):
     recorded_pullback = pullback
 
 
+def widened_tensors(recorded: Callable[[Any, Any], tuple[Any, ...]]) -> Callable[[Any, Any], tuple[Any, ...]]:
+    """``recorded``, a pullback on Tensors, for 16-bit floats: computed in float32, and back."""
+
+    def wide(self: Any, g: Any) -> tuple[Any, ...]:
+        narrow = g._type
+        parts = recorded(WidenedTensors(self), widen_tensor(g))
+        parts = tuple(part if part is None else TABLE.to(part, type_=narrow) for part in parts)
+        return parts if self.fit is None else self.fitted(parts)  # type: ignore[no-any-return]
+
+    return wide
+
+
+def widen_tensor(x: Any) -> Any:
+    """``x``, a 16-bit Tensor, in float32; anything else as it is."""
+    if isinstance(x, Tensor) and x._type.reduced:
+        return TABLE.to(x, type_=x._type.with_dtype(float32))
+    return x
+
+
+class WidenedTensors:
+    """A node as its pullback on Tensors sees it, with 16-bit floats as float32."""
+
+    fit = None
+
+    def __init__(self, node: ArrayNode) -> None:
+        self.node, self.parents = node, node.parents
+
+    def restore(self) -> tuple[Any, ...]:
+        return tuple(map(widen_tensor, self.node.restore()))
+
+
 @cache
 def node_class(
     op: Op, computed: Type, *, zero_dim: bool = False, numbers: tuple[int, ...] = ()
@@ -230,12 +272,14 @@ def node_class(
         pullback = kernel_pullback(op, complex=is_complex)
     else:
         inner = np.dtype(np.float32) if computed.reduced else computed.numpy
-        numbers = inner.type if zero_dim else partial(np.asarray, dtype=inner)
+        constant = inner.type if zero_dim else partial(np.asarray, dtype=inner)
         functions = on_scalars if zero_dim else on_arrays
-        pullback = compile_pullback(op, functions, numbers, SAVED, item=zero_dim, complex=is_complex)
+        pullback = compile_pullback(op, functions, constant, SAVED, item=zero_dim, complex=is_complex)
         if computed.reduced:
             pullback = widened(pullback)
     recorded = compile_pullback(op, on_tensors, lambda k: k, RESTORED, complex=is_complex)
+    if computed.reduced:
+        recorded = widened_tensors(recorded)
     methods = {**common, "pullback": pullback, "recorded_pullback": recorded}
     return type(op.node_for(numbers), (ArrayNode,), methods)
 

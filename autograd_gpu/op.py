@@ -91,8 +91,9 @@ class Op(Operation):
     or ``"complex"`` (real numbers are computed as complex ones). ``refusals`` are the words for operands of
     categories that it does not take, and ``mixed`` those for a bool operand beside others.
     ``conditions`` (by position) are arrays, ``numbers`` Python numbers, that take no part in dtype promotion
-    nor in the graph. ``nodes`` names the node where the operands at these positions are numbers.
+    nor in the graph. ``title`` is torch's name in messages, where it is another. ``nodes`` names the node where the operands at these positions are numbers.
     ``complex_vjp(g, *operands, y)`` gives the vjp of complex operands of an operation that is not holomorphic.
+    ``check(*operands)`` raises for Tensors and numbers that do not go together.
 
     The functions ``name`` and, unless ``in_place`` is False, ``name_`` are ``public``: of the package and of
     Tensor, also under ``aliases``; ``functional``: of ``nn.functional``.
@@ -112,12 +113,14 @@ class Op(Operation):
         takes: tuple[int, ...] = ANY,
         refusals: Mapping[int, str] = MappingProxyType({}),
         mixed: str | None = None,
+        title: str | None = None,
         node: str | None = None,
         nodes: Mapping[tuple[int, ...], str] = MappingProxyType({}),
         domain: tuple[float, float] = (-2.0, 2.0),
         conditions: tuple[int, ...] = (),
         numbers: tuple[int, ...] = (),
         complex_vjp: Callable[..., tuple[Any, ...]] | None = None,
+        check: Callable[..., None] | None = None,
         public: bool = True,
         functional: bool = False,
         in_place: bool = True,
@@ -131,8 +134,9 @@ class Op(Operation):
         self.arity = len(self.operands)
         self.result, self.takes, self.refusals, self.mixed = result, takes, refusals, mixed
         self.conditions, self.numbers = conditions, numbers
+        self.title = title or name
         self.node, self.nodes = node or node_name(name), nodes
-        self.domain, self.complex_vjp = domain, complex_vjp
+        self.domain, self.complex_vjp, self.check = domain, complex_vjp, check
         self.public, self.functional, self.in_place, self.aliases = public, functional, in_place, aliases
         # whether ``numpy`` can write its result into an array
         self.writes = isinstance(numpy, np.ufunc) or "out" in inspect.signature(numpy).parameters
@@ -144,11 +148,18 @@ class Op(Operation):
         for operand in operands:
             if (apply := getattr(type(operand), "_apply_op", None)) is not None:
                 return apply(self, operands, {} if out is None else {"out": out})
+        if not any(hasattr(operand, "dtype") for operand in operands):
+            raise TypeError(self.strange(0, operands[0]))
         return self.on_arrays(*operands)
+
+    def strange(self, position: int, value: Any) -> str:
+        """What to say of an operand that is none."""
+        place = "must be Number" if position in self.numbers else f"(position {position + 1}) must be Tensor"
+        return f"{self.title}(): argument '{self.operands[position]}' {place}, not {type(value).__name__}"
 
     def refuse(self, d: dtype) -> None:
         if d.category not in self.takes:
-            text = self.refusals.get(d.category, f'"{self.name}_cpu" not implemented for {{dtype!r}}')
+            text = self.refusals.get(d.category, f'"{self.title}_cpu" not implemented for {{dtype!r}}')
             raise DtypeError(text.format(dtype=d.scalar_name))
 
     def node_for(self, numbers: tuple[int, ...]) -> str:

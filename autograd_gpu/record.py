@@ -38,6 +38,8 @@ def as_operand(op: Operation, position: int, value: Any) -> Any:
         return value.item() if isinstance(value, np.generic) else value
     if _is_cupy(value):
         return wrap(value)
+    if isinstance(op, Op):
+        raise TypeError(op.strange(position, value))
     name = op.operands[min(position, len(op.operands) - 1)]
     raise TypeError(
         f"{op.name}(): argument '{name}' (position {position + 1}) must be Tensor, not {type(value).__name__}"
@@ -83,10 +85,13 @@ def _own_dtype(operand: Any) -> dtype:
 def apply_elementwise(op: Op, operands: tuple[Any, ...], out: Tensor | None = None) -> Tensor:
     """``op`` on Tensors and numbers, recorded if gradients can flow; ``out`` is a Tensor to write into."""
     values = [as_operand(op, i, operand) for i, operand in enumerate(operands)]
+    for i in op.numbers:
+        values[i] = values[i].item() if isinstance(values[i], Tensor) else values[i]
     tensors = [value for value in values if isinstance(value, Tensor)]
     if not tensors:
-        got = type(operands[0]).__name__
-        raise TypeError(f"{op.name}(): argument '{op.operands[0]}' (position 1) must be Tensor, not {got}")
+        raise TypeError(op.strange(0, operands[0]))
+    if op.check is not None:
+        op.check(*values)
     where = common_device(op, tensors if out is None else [*tensors, out])
     computed = type_for(op.computes_in(promoted(op, values)), where)
     result = computed.with_dtype(op.gives(computed.dtype))
@@ -95,7 +100,7 @@ def apply_elementwise(op: Op, operands: tuple[Any, ...], out: Tensor | None = No
         shape = shapes.broadcast(shape, tensor._shape)
     raw = [_raw(value, computed) for value in values]
     if out is not None:
-        views.check_out(op.name, out, tensors, result.dtype, shape)
+        views.check_out(op.title, out, tensors, result.dtype, shape)
         with computed.backend.Scope(where):
             computed.backend.compute(op, raw, computed.dtype, result.dtype, out.array)
         views.written_by_user(out._counter, "")

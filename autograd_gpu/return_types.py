@@ -13,7 +13,9 @@ def results(name: str, fields: str) -> Any:
         items = ",\n".join(f"{field}={value!r}" for field, value in zip(self._fields, self, strict=True))
         return f"{Namespace.name}.return_types.{name}(\n{items})"
 
-    return type(name, (namedtuple(name, fields),), {"__slots__": (), "__module__": __name__, "__repr__": __repr__})
+    return type(
+        name, (namedtuple(name, fields),), {"__slots__": (), "__module__": __name__, "__repr__": __repr__}
+    )
 
 
 max = results("max", "values indices")
@@ -24,3 +26,6 @@ mode = results("mode", "values indices")
 cummax = results("cummax", "values indices")
 cummin = results("cummin", "values indices")
 aminmax = results("aminmax", "min max")
+sort = results("sort", "values indices")
+topk = results("topk", "values indices")
+kthvalue = results("kthvalue", "values indices")

@@ -100,7 +100,8 @@ class Tensor:
 
     @property
     def requires_grad(self) -> bool:
-        return self._node is not None
+        """Whether gradients flow to this tensor; of a view made without recording, whether they do to its base."""
+        return self._node is not None or (self._base is not None and self._base._node is not None)
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:

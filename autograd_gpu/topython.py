@@ -1,6 +1,5 @@
 """Tensors as Python sees them: numbers, sequences, text, copies, pickles."""
 
-import operator
 import warnings
 from collections.abc import Iterator
 from numbers import Number
@@ -8,12 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from . import backends
-from .dtypes import BOOL, FLOAT, INT, bfloat16
+from .dtypes import BOOL, INT, bfloat16
 from .errors import DtypeError, GraphError
 from .extend import extends_tensor
 from .printing import tensor_text
-from .tensor import LEAF, Tensor, wrap
+from .tensor import Tensor, wrap
 
 SCALAR_WITH_GRAD = (
     "Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior.\n"
@@ -28,7 +26,7 @@ NO_VIEW_DETACH = "Can't detach views in-place. Use detach() instead."
 
 
 def host_array(x: Tensor) -> np.ndarray:
-    """The values in host memory, of a dtype whose elements NumPy gives as Python numbers."""
+    """The values in host memory, as elements that NumPy gives as Python numbers."""
     array: np.ndarray = x._type.backend.to_host(x.array)
     return array.astype(np.float32) if bfloat16 is not None and x.dtype is bfloat16 else array
 
@@ -116,9 +114,9 @@ class ToText(Tensor):
         return tensor_text(
             self._type.backend.to_host(self.array),
             self.dtype,
-            device=str(self.device) if self.is_cuda else None,
+            device=str(self.device) if self.device.type == "cuda" else None,
             requires_grad=self.requires_grad,
-            grad_fn=None if self.grad_fn is None else self.grad_fn.name(),
+            grad_fn=None if self.grad_fn is None else type(self.grad_fn).__name__,
         )
 
     def __format__(self, spec: str) -> str:
@@ -127,27 +125,11 @@ class ToText(Tensor):
         return object.__format__(self, spec)
 
 
-@extends_tensor
-class Facts(Tensor):
-    """What a tensor is."""
-
-    __slots__ = ()
-
-    is_cuda = property(lambda self: self.device.type == "cuda", doc="Whether it is on a CUDA device.")
-    is_cpu = property(lambda self: self.device.type == "cpu", doc="Whether it is in host memory.")
-    is_sparse = property(lambda self: False, doc="No tensor here is sparse.")
-
-    def get_device(self) -> int:
-        """Give the number of its CUDA device, -1 for host memory."""
-        return -1 if self.device.index is None else self.device.index
-
-
 def rebuild(array: np.ndarray, device: str, requires_grad: bool) -> Tensor:
     """A pickled tensor again."""
-    where = backends.resolve(backends.device(device))
-    result = wrap(backends.type_for(backends.dtype_of(array.dtype), where).backend.from_host(array, where))
+    result = wrap(array).to(device)
     result.requires_grad = requires_grad
-    return result
+    return result  # type: ignore[no-any-return]
 
 
 @extends_tensor

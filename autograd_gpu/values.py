@@ -38,7 +38,7 @@ def flatten(data: Any) -> tuple[list[int], list[Any]]:
         row = row[0]
         if isinstance(row, str | bytes):
             raise ValueError(f"too many dimensions '{type(row).__name__}'")  # noqa: TRY004  torch's type
-    rows = [data]
+    rows = [] if 0 in shape else [data]
     for dim, length in enumerate(shape):
         for row in rows:
             if not is_sequence(row):

@@ -11,11 +11,12 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+from . import backends
 from .dtypes import dtype
 from .engine import Node, Version
 from .errors import GraphError, ShapeError
 from .modes import modes
-from .nodes import Alias, array_node_class, describe, finish
+from .nodes import Alias, ArrayNode, array_node_class, describe, enter, made_by
 from .op import TABLE, ArrayOp
 from .tensor import LEAF, Frozen, Tensor, user_line, wrap
 
@@ -34,7 +35,9 @@ def track(
     for i, out in enumerate(outs):
         out._base, out._counter = base, source._counter
         out._steps = (*source._steps, (op, params, i))
-        out._made = ("several" if several else source._made) if modes.grad else "no_grad"
+        out._made = "several" if several else source._made
+        if not modes.grad:
+            out._made = "inference" if modes.inference else "no_grad"
         base._views.append(weakref.ref(out))
 
 
@@ -47,28 +50,79 @@ def replay(x: Any, steps: tuple[Step, ...]) -> Any:
     return x
 
 
-def _written(base: Any, value: Any, steps: tuple[Step, ...]) -> Any:
-    """A copy of the array ``base`` with ``value`` in its view."""
-    copy = base.copy()
+def layout(array: Any) -> tuple[int, ...]:
+    """The axes of ``array``, that with the longest strides first."""
+    return tuple(sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis])))
+
+
+def _written(base: Any, value: Any, steps: tuple[Step, ...], order: tuple[int, ...]) -> Any:
+    """A copy of the array ``base`` with ``value`` in its view; its axes are laid out in ``order``.
+
+    In another layout than that of the tensor that was written to, the steps might give copies instead of views.
+    """
+    copy = backends.of(base).xp.empty(tuple([base.shape[axis] for axis in order]), base.dtype)
+    copy = copy.transpose([order.index(axis) for axis in range(base.ndim)])
+    copy[...] = base
     replay(copy, steps)[...] = value
     return copy
 
 
-ArrayOp(
-    "write_view", "base, value", _written,
-    {
-        "base": lambda g, steps: TABLE.write_view(g, TABLE.zeros_like(replay(g, steps)), steps=steps),
-        "value": lambda g, steps: replay(g, steps),
-    },
-    "a copy of base with value in one of its views", node="CopySlices",
-)  # fmt: skip
+# fmt: off
+ArrayOp("write_view", "base, value", _written,
+        {"base": lambda g, steps, order: TABLE.write_view(g, TABLE.zeros_like(replay(g, steps)), steps=steps, order=order),
+         "value": lambda g, steps: replay(g, steps)},
+        "a copy of base with value in one of its views", node="CopySlices")
+ArrayOp("view_anew", "base", lambda base, steps, order: replay(base, steps),
+        lambda g, shape, steps, order: TABLE.write_view(TABLE.zeros_of(g, size=shape), g, steps=steps, order=order),
+        "a view of base, derived from it again after base was written to", node="AsStridedBackward0", view=True)
+# fmt: on
+
+FORBIDDEN = {
+    "several": (
+        "This view is the output of a function that returns multiple views. Such functions do not allow the output "
+        "views to be modified inplace. You should replace the inplace operation by an out-of-place one."
+    ),
+    "custom": (
+        "This view was created inside a custom Function (or because an input was returned as-is) and the autograd logic "
+        "to handle view+inplace would override the custom backward associated with the custom Function, leading to "
+        "incorrect gradients. This behavior is forbidden. You can fix this by cloning the output of the custom Function."
+    ),
+    "no_grad": (
+        "Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your code by moving both "
+        "the view and the inplace either both inside the no_grad block (if you don't want the inplace to be tracked) or "
+        "both outside (if you want the inplace to be tracked)."
+    ),
+    "inference": (
+        "Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your code by moving both "
+        "the view and the inplace either both inside the inference_mode block (if you don't want the inplace to be "
+        "tracked) or both outside (if you want the inplace to be tracked)."
+    ),
+}
 
 
-IN_FUNCTION = (
-    "This view was created inside a custom Function (or because an input was returned as-is) and the autograd logic to "
-    "handle view+inplace would override the custom backward associated with the custom Function, leading to incorrect "
-    "gradients. This behavior is forbidden. You can fix this by cloning the output of the custom Function."
-)
+def forbidden(view: Tensor, what: str = "is being") -> str:
+    """Why ``view`` (or its base: ``what``) cannot be written to with a gradient."""
+    node = view.grad_fn
+    text = "A view" if node is None else f"Output {view.output_nr} of {made_by(node)} is a view"
+    if node is None or view._made in {"no_grad", "inference"}:
+        where, now = ("inference", "in normal mode") if view._made == "inference" else ("no_grad", "with grad mode enabled")
+        of = "" if node is None else " of a view which"
+        text = f"{text}{of} was created in {where} mode and {what} modified inplace {now}."
+    else:
+        text = f"{text} and {what} modified inplace."
+    return f"{text} {FORBIDDEN[view._made]}"
+
+
+class Underived(ArrayNode):
+    """The history of a view that cannot be derived from its base anew: no gradient can pass it."""
+
+    __slots__ = ("reason",)
+    reason: str
+
+    def pullback(self, grad: Any) -> tuple[Any, ...]:
+        raise GraphError(self.reason)
+
+    recorded_pullback = pullback
 
 
 def check_writable(tensor: Tensor) -> None:
@@ -78,35 +132,19 @@ def check_writable(tensor: Tensor) -> None:
             "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a "
             "normal tensor before doing inplace update.See https://github.com/pytorch/rfcs/pull/17 for more details."
         )
-    if not modes.grad:
+    if not (modes.grad and tensor.requires_grad):
         return
+    check_view_writable(tensor)
+    if tensor._base is not None and tensor._base.is_leaf:
+        raise GraphError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
     if tensor._node is LEAF:
         raise GraphError("a leaf Variable that requires grad is being used in an in-place operation.")
-    if tensor._base is not None and tensor._base._node is LEAF:
-        raise GraphError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
 
 
 def check_view_writable(tensor: Tensor) -> None:
     """Raise if ``tensor`` is a view whose base cannot be given a new history."""
-    if tensor._base is None:
-        return
-    if tensor._made == "several":
-        node = tensor._steps[-1][0].node.rpartition("Backward")[0]
-        raise GraphError(
-            f"Output {tensor._steps[-1][2]} of {node} is a view and is being modified inplace. This view is the "
-            "output of a function that returns multiple views. Such functions do not allow the output views to be "
-            "modified inplace. You should replace the inplace operation by an out-of-place one."
-        )
-    if tensor._made == "custom":
-        name = tensor._node.name().removesuffix("Backward") if isinstance(tensor._node, Node) else "None"
-        raise GraphError(f"Output {tensor.output_nr} of {name} is a view and is being modified inplace. {IN_FUNCTION}")
-    if tensor._made == "no_grad":
-        raise GraphError(
-            "A view was created in no_grad mode and is being modified inplace with grad mode enabled. Given that this "
-            "use case is ambiguous and error-prone, it is forbidden. You can clarify your code by moving both the view "
-            "and the inplace either both inside the no_grad block (if you don't want the inplace to be tracked) or "
-            "both outside (if you want the inplace to be tracked)."
-        )
+    if tensor._base is not None and tensor._made:
+        raise GraphError(forbidden(tensor))
 
 
 def written_by_user(version: Version, operation: str) -> None:
@@ -128,7 +166,7 @@ def write(tensor: Tensor, value: Tensor) -> Tensor:
     with tensor._type.backend.Scope(tensor.device):
         store(tensor.array, value.array)
     node = value._node
-    written_by_user(tensor._counter, node.name() if isinstance(node, Node) else "")
+    written_by_user(tensor._counter, made_by(node) if isinstance(node, Node) else "")
     if recorded:
         refer_to_written(node, tensor, value)
         rebase(tensor, value._edge)
@@ -149,7 +187,7 @@ def check_holds(tensor: Tensor, d: dtype, shape: tuple[int, ...]) -> None:
 
 def check_memory(array: Any) -> None:
     """Raise if elements of ``array`` share memory with each other."""
-    if 0 in array.strides and array.size > 1:
+    if array.size and any(n > 1 and not stride for n, stride in zip(array.shape, array.strides, strict=True)):
         raise GraphError(
             "unsupported operation: more than one element of the written-to tensor refers to a single memory "
             "location. Please clone() the tensor before performing the operation."
@@ -187,23 +225,44 @@ def rebase(tensor: Tensor, edge: Any) -> None:
     """Make ``edge`` the history of what ``tensor`` holds, and derive its base and its views anew."""
     if isinstance(edge, Tensor):
         edge = Alias(edge)
-    base = tensor._base
-    if base is None:
-        base = tensor
-        base._node = edge
-    else:
-        node = array_node_class(TABLE.write_view)()  # type: ignore[arg-type]
-        node.saved = node.counters = ()
-        node.params, node.shapes = {"steps": tensor._steps}, (base._shape, tensor._shape)
-        finish(node, (base._edge, edge), base)
+    base = tensor if tensor._base is None else tensor._base
+    if base is not tensor:
+        params = {"steps": tensor._steps, "order": layout(base.array)}
+        edge = _node_of("write_view", params, (base._edge, edge), (base._shape, tensor._shape))
+    give_history(base, edge)
     for ref in base._views or ():
-        if (view := ref()) is not None:
-            root = wrap(base.array, base._type, base._shape)
-            root._node = base._node
-            view._node = replay(root, view._steps)._node
-    if tensor._retains and tensor._node is not None:
+        if (view := ref()) is None:
+            continue
+        if base._node is None:
+            give_history(view, None)
+        elif view._made not in {"", "several"}:
+            lost = Underived()
+            lost.saved, lost.counters = (), ()
+            lost.reason = forbidden(view, "its base or another view of its base has been")
+            enter(lost, (base._edge,))
+            give_history(view, lost)
+        else:
+            params = {"steps": view._steps, "order": layout(base.array)}
+            give_history(view, _node_of("view_anew", params, (base._edge,), (base._shape,)))
+
+
+def _node_of(name: str, params: dict[str, Any], parents: tuple[Any, ...], shapes: tuple[Any, ...]) -> Node:
+    """A node of the operation ``name``, which saves nothing, without running it."""
+    node = array_node_class(TABLE[name])()  # type: ignore[arg-type]
+    node.saved, node.counters = (), ()
+    node.params, node.shapes = params, shapes
+    enter(node, parents)
+    return node
+
+
+def give_history(tensor: Tensor, node: Any) -> None:
+    """Make ``node`` the history of ``tensor``; if that retains its gradient, it is now that of the new value."""
+    old, tensor._node = tensor._node, node
+    if tensor._retains:
+        old.hooks.retain = None
         tensor._retains = False
-        tensor.retain_grad()
+        if node is not None:
+            tensor.retain_grad()
 
 
 def in_place(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -232,12 +291,12 @@ def check_out(name: str, out: Tensor, tensors: list[Tensor], d: dtype, shape: tu
 
     It is resized if it has another shape, unless it is an operand: then the operation is one in place.
     """
-    check_writable(out)
     if is_recorded((out, *tensors)):
         raise GraphError(
             f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of the "
             "arguments requires grad."
         )
+    check_writable(out)
     mine = any(tensor is out for tensor in tensors)
     check_holds(out, d, shape if mine else out._shape)
     check_memory(out.array)

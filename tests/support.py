@@ -38,7 +38,7 @@ def host(tensor: Any) -> np.ndarray:
         return array.astype(np.float32) if tensor.dtype.name == "bfloat16" else array
     if hasattr(tensor, "detach"):
         tensor = tensor.detach().resolve_conj().resolve_neg()
-        return tensor.float().numpy() if "bfloat16" in str(tensor.dtype) else tensor.numpy()
+        return tensor.float().numpy() if "bfloat16" in str(tensor.dtype) else tensor.numpy(force=True)
     return np.asarray(tensor)
 
 

@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 
 from ..backends import Type
 from ..dtypes import FLOAT
-from ..edges import shown
+from ..edges import edge_of, shown
 from ..engine import Output
 from ..errors import DeviceError, FreedError, GraphError, ShapeError, StaleError
 from ..modes import Namespace, modes
-from ..nodes import ArrayNode, enter, fit, stale
+from ..nodes import ArrayNode, enter, fit, made_by, stale
 from ..op import TABLE
 from ..tensor import LEAF, Tensor, wrap
 from ..views import rebase, written_by_user
@@ -38,7 +38,7 @@ class Saved:
     def unpack(self, node: "FunctionNode") -> Tensor:
         """The tensor as it was: itself where it still is that, else one with the same history."""
         if self.counter.count != self.expected:
-            maker = node.name() if self.output is not None else self.counter.operation
+            maker = (node, self.output_nr) if self.output is not None else edge_of(self.edge)
             raise StaleError(stale(self.array, maker, self.counter, self.expected, node))
         edge = self.edge
         if self.output is not None and (edge := self.output()) is None:
@@ -367,7 +367,7 @@ def _connect(
 ) -> tuple[Any, ...]:
     """``results`` as the function's outputs: with ``node`` as their history, except where they have none."""
     for tensor in ctx.dirty_tensors:
-        written_by_user(tensor._counter, "" if node is None else node.name())
+        written_by_user(tensor._counter, "" if node is None else made_by(node))
     outputs: list[Any] = []
     differentiable = 0
     for i, result in enumerate(results):

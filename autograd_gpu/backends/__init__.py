@@ -39,7 +39,7 @@ def of_any(operands: tuple[Any, ...]) -> ModuleType:
 def cuda() -> ModuleType:
     """The CuPy backend; MissingCuda, saying what is missing and what mends it, where there is none."""
     if (reason := why_no_cuda()) is not None:
-        raise MissingCuda(reason)
+        raise MissingCuda(f"CUDA was asked for, but {reason}")
     return importlib.import_module("._cupy", __name__)
 
 
@@ -49,12 +49,12 @@ def why_no_cuda() -> str | None:
         import cupy  # noqa: PLC0415  lazily: importing it takes a second and needs no GPU-less user
     except ImportError as error:
         return (
-            f"CUDA was asked for, but CuPy cannot be imported ({error}); "
+            f"CuPy cannot be imported ({error}); "
             'install it with: pip install "autograd_gpu[cuda12]" (or [cuda13] for a CUDA 13 driver)'
         )
     if not cupy.cuda.is_available():
         return (
-            f"CUDA was asked for, and CuPy {cupy.__version__} is installed, but it sees no CUDA device; "
+            f"CuPy {cupy.__version__} sees no CUDA device; "
             "check the NVIDIA driver with nvidia-smi, and that the extra fits it: "
             'pip install "autograd_gpu[cuda12]" (or [cuda13])'
         )

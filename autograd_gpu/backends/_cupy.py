@@ -5,6 +5,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import cupy
+import cupyx
 import numpy as np
 
 from ..devices import device
@@ -13,6 +14,7 @@ from ..dtypes import of as dtype_of
 from ..errors import MissingCuda
 from . import _cupy_index as indexing  # noqa: F401  a part of this backend
 from . import _numpy
+from ._philox import Philox as Stream  # noqa: F401  a part of this backend
 
 if TYPE_CHECKING:
     from ..op import Op
@@ -132,9 +134,17 @@ def empty(shape: tuple[int, ...], d: dtype, where: device) -> Any:
         return cupy.empty(shape, d.numpy)
 
 
-def from_host(array: np.ndarray, where: device) -> Any:
+def from_host(array: Any, where: device) -> Any:
+    """A copy of a NumPy array, or of an array on another device."""
     with Scope(where):
         return cupy.asarray(array)
+
+
+def pinned(array: np.ndarray) -> np.ndarray:
+    """A copy in page-locked host memory."""
+    copy: np.ndarray = cupyx.empty_like_pinned(array)
+    copy[...] = array
+    return copy
 
 
 def to_host(array: Any) -> np.ndarray:

@@ -8,6 +8,7 @@ import numpy as np
 from ..devices import cpu, device
 from ..dtypes import INT, REDUCED, dtype, float32
 from ..dtypes import of as dtype_of
+from ..generator import MersenneTwister as Stream  # noqa: F401  a part of this backend
 from ..modes import modes
 from . import _numpy_index as indexing  # noqa: F401  a part of this backend
 

@@ -100,7 +100,7 @@ ONE, MINUS_ONE, ZERO = const(1.0), const(-1.0), const(0.0)
 
 
 def times(g: Expr, partial: Expr) -> Expr:
-    """``g * partial``: by 1 and -1 it needs no product, by 1 / x it is a division.
+    """``g * partial``: by 1 and -1 it needs no product, by 1 / x it is a division, and it goes into choices.
 
     A literal 0, also as a branch of ``where``, is no path: nothing reaches the operand, not even nan.
     """
@@ -112,7 +112,7 @@ def times(g: Expr, partial: Expr) -> Expr:
         return Expr(TABLE.neg, g)
     if partial.op is TABLE.div and partial.args[0] is ONE:
         return Expr(TABLE.div, g, partial.args[1])
-    if partial.op is TABLE.where and ZERO in partial.args[1:]:
+    if partial.op is TABLE.where and any(branch.op is float for branch in partial.args[1:]):
         condition, *branches = partial.args
         return Expr(TABLE.where, condition, *(b if b is ZERO else times(g, b) for b in branches))
     return Expr(TABLE.mul, g, partial)

@@ -6,20 +6,15 @@
 tensor([0.5000, 0.5000])
 """
 
-from typing import Any
-
-from .. import methods  # noqa: F401  fills the registry
-from ..errors import Unsupported
+from .. import _define  # noqa: F401  these fill the registry
+from ..errors import missing_from
 from ..op import FUNCTIONAL
+from . import attention as _attention  # noqa: F401
+from . import dropout as _dropout  # noqa: F401
+from . import gumbel as _gumbel  # noqa: F401
 
 globals().update(FUNCTIONAL)
-
-
-def __getattr__(name: str) -> Any:
-    raise Unsupported(
-        f"torch.nn.functional.{name} is not in autograd_gpu, which has: {', '.join(sorted(FUNCTIONAL))}",
-        name=name,
-    )
+__getattr__ = missing_from(__name__)
 
 
 def __dir__() -> list[str]:

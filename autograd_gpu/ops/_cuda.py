@@ -131,23 +131,33 @@ template <class T> __device__ T angle(T x) { return x != x ? x : x < T(0) ? T(3.
 template <class T> __device__ T angle(complex<T> z) { return arg(z); }
 """
 
+PARTS = """
+template <class T> __device__ T conjugate(T x) { return x; }
+template <class T> __device__ complex<T> conjugate(complex<T> z) { return conj(z); }
+template <class T> __device__ T real_part(T x) { return x; }
+template <class T> __device__ T real_part(complex<T> z) { return z.real(); }
+template <class T> __device__ T imaginary_part(T) { return T(0); }
+template <class T> __device__ T imaginary_part(complex<T> z) { return z.imag(); }
+"""
+
 IS_REAL = """
 template <class T> __device__ bool is_real(T) { return true; }
 template <class T> __device__ bool is_real(complex<T> z) { return z.imag() == T(0); }
 """
 
-# CUDA and CuPy have these of real numbers only.
-COMPLEX_EXP = """
+# CUDA has these of real numbers only, and CuPy's of complex ones cancel near 0.
+EXP = """
 template <class T> __device__ complex<T> exp2(complex<T> z) { return exp(z * T(0.6931471805599453)); }
-template <class T> __device__ complex<T> expm1(complex<T> z) {
+template <class T> __device__ T exp_minus_1(T x) { return expm1(x); }
+template <class T> __device__ complex<T> exp_minus_1(complex<T> z) {
     const T half = sin(z.imag() / T(2));
     return complex<T>(expm1(z.real()) * cos(z.imag()) - T(2) * half * half, exp(z.real()) * sin(z.imag()));
 }
 """
 
-COMPLEX_LOG = """
-template <class T> __device__ complex<T> log2(complex<T> z) { return log(z) / T(0.6931471805599453); }
-template <class T> __device__ complex<T> log1p(complex<T> z) {
+LOG = """
+template <class T> __device__ T log_of_1_plus(T x) { return log1p(x); }
+template <class T> __device__ complex<T> log_of_1_plus(complex<T> z) {
     const T x = z.real(), y = z.imag();
     return abs(z) < T(0.5) ? complex<T>(T(0.5) * log1p(x * (T(2) + x) + y * y), atan2(y, T(1) + x))
                            : log(T(1) + z);
@@ -168,10 +178,10 @@ template <class T> __device__ T sinc(T x) {
 # Downward reflection, upward recurrence to 10, then the asymptotic series (Abramowitz and Stegun 6.3.7, .5, .18).
 DIGAMMA = """
 template <class T> __device__ T digamma(T x) {
-    if (x == T(0)) return copysign(T(INFINITY), -x);
+    if (x == T(0)) return copysign(T(1.0 / 0.0), -x);
     T result = T(0);
     if (x < T(0)) {
-        if (x == floor(x)) return T(NAN);
+        if (x == floor(x)) return T(nan(""));
         const T turned = T(3.141592653589793) * (x - trunc(x));
         result = -T(3.141592653589793) * cos(turned) / sin(turned);
         x = T(1) - x;
@@ -190,11 +200,11 @@ template <class T> __device__ T zeta(T s, T q) {
     const double terms[] = {12.0, -720.0, 30240.0, -1209600.0, 47900160.0, -1.8924375803183791606e9,
         7.47242496e10, -2.950130727918164224e12, 1.1646782814350067249e14, -4.5979787224074726105e15,
         1.8152105401943546773e17, -7.1661652561756670113e18};
-    if (s == T(1)) return T(INFINITY);
-    if (s < T(1)) return T(NAN);
+    if (s == T(1)) return T(1.0 / 0.0);
+    if (s < T(1)) return T(nan(""));
     if (q <= T(0)) {
-        if (q == floor(q)) return T(INFINITY);
-        if (s != floor(s)) return T(NAN);
+        if (q == floor(q)) return T(1.0 / 0.0);
+        if (s != floor(s)) return T(nan(""));
     }
     T sum = pow(q, -s), term = T(0);
     for (int k = 0; k < 9 || q <= T(9); ++k) {

@@ -106,7 +106,7 @@ def _integer_power(x: Array, exponent: Array) -> Array:
 
 def rounded(x: Array) -> Array:
     """To the nearest integer, halves to the even one."""
-    return np.rint(x) if x.dtype.kind == "f" else +x
+    return np.rint(x) if x.dtype.kind == "f" else x.copy()
 
 
 def rounded_to(x: Array, decimals: Array) -> Array:
@@ -146,7 +146,7 @@ def nan_to_num(x: Array, nan: Array, above: Array, below: Array) -> Array:
             x.imag, nan.real, above.real, below.real
         )
     if x.dtype.kind != "f":
-        return +x
+        return x.copy()
     return np.where(np.isnan(x), nan, np.where(x == np.inf, above, np.where(x == -np.inf, below, x)))
 
 
@@ -201,7 +201,7 @@ def relu(x: Array, out: Array = None) -> Array:
 
 
 def relu6(x: Array) -> Array:
-    return np.minimum(np.maximum(x, 0), 6)
+    return np.minimum(np.maximum(0, x), 6)
 
 
 def leaky_relu(x: Array, slope: Array) -> Array:
@@ -229,7 +229,8 @@ def hardshrink(x: Array, lambd: Array) -> Array:
 
 
 def softshrink(x: Array, lambd: Array) -> Array:
-    return np.where(x > lambd, x - lambd, np.where(x < -lambd, x + lambd, x * 0))
+    inside = np.where(np.isnan(x), x, 0)
+    return np.where(x > lambd, x - lambd, np.where(x < -lambd, x + lambd, inside))
 
 
 def softplus(x: Array, beta: Array, threshold: Array) -> Array:
@@ -258,11 +259,11 @@ def hardswish(x: Array) -> Array:
 
 
 def gelu(x: Array) -> Array:
-    return x * 0.5 * (1 + special.erf(x * SQRT_HALF))
+    return x * 0.5 * (1 + special.erf(x * ROOT_HALF))
 
 
 def gelu_tanh(x: Array) -> Array:
-    return 0.5 * x * (1 + np.tanh(SQRT_2_OVER_PI * (x + 0.044715 * x * x * x)))
+    return 0.5 * x * (1 + np.tanh(ROOT_2_OVER_PI * (x + CUBIC * x * x * x)))
 
 
 # --- predicates and complex numbers ---------------------------------------------------------------
@@ -282,11 +283,18 @@ def angle(x: Array) -> Array:
     return np.where(np.isnan(x), x, np.where(x < 0, np.pi, 0)).astype(x.dtype)
 
 
+def of_parts(a: Array, b: Array) -> Array:
+    whole = np.empty(np.broadcast_shapes(a.shape, b.shape), a.dtype)
+    whole.real, whole.imag = a.real, b.real
+    return whole
+
+
 def times_i(z: Array) -> Array:
     return 1j * z
 
 
-SQRT_HALF = 0.7071067811865476
-SQRT_2_OVER_PI = 0.7978845608028654
+ROOT_HALF = 0.7071067811865476
+ROOT_2_OVER_PI = 0.7978845608028654
 SELU_ALPHA = 1.6732632423543772
 SELU_SCALE = 1.0507009873554805
+CUBIC = 0.044715

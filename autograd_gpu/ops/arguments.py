@@ -21,7 +21,8 @@ def numpy_names(function: Callable[..., Any]) -> Callable[..., Any]:
                     kwargs.setdefault(ours, kwargs.pop(theirs))
         if not is_tensor(input):
             raise TypeError(
-                f"{function.__name__}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}"
+                f"{function.__name__}(): argument 'input' (position 1) must be Tensor, "
+                f"not {type(input).__name__}"
             )
         return function(input, *args, **kwargs)
 

@@ -11,15 +11,17 @@ from ..backends import of
 from ..errors import DtypeError, ShapeError
 from ..op import TABLE, ArrayOp, public
 from ..shapes import dim_of, dims_of, size_args
-from .arguments import is_tensor, numpy_names, tensor_list
+from .arguments import tensor_list
 from .join import stack
-from .shape import Shape, contiguous, flatten, ravel, reshape, unsqueeze, view, writable
+from .shape import Shape, contiguous, flatten, several, unsqueeze, view, writable
 
 
 def _repeat_vjp(g: Any, shape: Shape, repeats: Shape) -> Any:
     old = (1,) * (len(repeats) - len(shape)) + shape
     copies = TABLE.reshape(g, size=tuple(chain.from_iterable(zip(repeats, old, strict=True))))
-    return TABLE.reshape(TABLE.sum(copies, dim=tuple(range(0, 2 * len(repeats), 2)), keepdim=False), size=shape)
+    return TABLE.reshape(
+        TABLE.sum(copies, dim=tuple(range(0, 2 * len(repeats), 2)), keepdim=False), size=shape
+    )
 
 
 def _roll(x: Any, shifts: Shape, dims: Shape) -> Any:
@@ -70,25 +72,30 @@ def _overlap(g: Any, size: Shape, dim: int, width: int, step: int) -> Any:
 
 
 # fmt: off
-ArrayOp("repeat", "input", lambda x, repeats: of(x).xp.tile(x, repeats), _repeat_vjp, "the whole repeated along each axis")
+ArrayOp("repeat", "input", lambda x, repeats: of(x).xp.tile(x, repeats), _repeat_vjp,
+        "the whole repeated along each axis")
 ArrayOp("flip", "input", lambda x, dims: of(x).xp.flip(x, dims).copy() if x.ndim and dims else x.copy(),
         lambda g, dims: TABLE.flip(g, dims=dims), "the order reversed along dims")
 ArrayOp("rot90", "input", lambda x, k, dims: of(x).xp.rot90(x, k, dims).copy(),
         lambda g, k, dims: TABLE.rot90(g, k=-k, dims=dims), "k quarter turns in the plane of two axes")
-ArrayOp("roll", "input", _roll, lambda g, shifts, dims: TABLE.roll(g, shifts=tuple(-n for n in shifts), dims=dims),
+ArrayOp("roll", "input", _roll,
+        lambda g, shifts, dims: TABLE.roll(g, shifts=tuple(-n for n in shifts), dims=dims),
         "the elements moved, those that leave coming in at the other end")
-ArrayOp("tril", "input", lambda x, diagonal: of(x).xp.tril(x, diagonal), lambda g, diagonal: TABLE.tril(g, diagonal=diagonal),
-        "the lower triangle of matrices, zeros above")
-ArrayOp("triu", "input", lambda x, diagonal: of(x).xp.triu(x, diagonal), lambda g, diagonal: TABLE.triu(g, diagonal=diagonal),
-        "the upper triangle of matrices, zeros below")
+ArrayOp("tril", "input", lambda x, diagonal: of(x).xp.tril(x, diagonal),
+        lambda g, diagonal: TABLE.tril(g, diagonal=diagonal), "the lower triangle of matrices, zeros above")
+ArrayOp("triu", "input", lambda x, diagonal: of(x).xp.triu(x, diagonal),
+        lambda g, diagonal: TABLE.triu(g, diagonal=diagonal), "the upper triangle of matrices, zeros below")
 ArrayOp("diagonal", "input", _diagonal, _diagonal_vjp, "the diagonals of matrices", view=True)
 ArrayOp("diag", "input", lambda x, offset, dim1, dim2: x.diagonal(offset, dim1, dim2).copy(), _diagonal_vjp,
         "a copy of the diagonal of a matrix", node="DiagonalBackward0_copy")
 ArrayOp("diag_embed", "input", _diag_embed,
-        lambda g, offset, dim1, dim2: TABLE.diagonal(g, offset=offset, dim1=dim1, dim2=dim2), "matrices with the given diagonals")
-ArrayOp("unfold", "input", _windows, lambda g, shape, dim, width, step: TABLE.overlap(g, size=shape, dim=dim, width=width, step=step),
+        lambda g, offset, dim1, dim2: TABLE.diagonal(g, offset=offset, dim1=dim1, dim2=dim2),
+        "matrices with the given diagonals")
+ArrayOp("unfold", "input", _windows,
+        lambda g, shape, dim, width, step: TABLE.overlap(g, size=shape, dim=dim, width=width, step=step),
         "the windows along dim, side by side", view=True)
-ArrayOp("overlap", "input", _overlap, lambda g, dim, width, step: TABLE.unfold(g, dim=dim, width=width, step=step),
+ArrayOp("overlap", "input", _overlap,
+        lambda g, dim, width, step: TABLE.unfold(g, dim=dim, width=width, step=step),
         "windows along dim added up where they came from", node="UnfoldBackwardBackward0")
 # fmt: on
 
@@ -105,7 +112,9 @@ def repeat(self: Any, *repeats: Any) -> Any:
             "Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor"
         )
     if min(times, default=0) < 0:
-        size = [n * m for n, m in zip((1,) * (len(times) - self.ndim) + tuple(self.shape), times, strict=True)]
+        size = [
+            n * m for n, m in zip((1,) * (len(times) - self.ndim) + tuple(self.shape), times, strict=True)
+        ]
         raise ShapeError(f"Trying to create tensor with negative dimension {min(size)}: {size}")
     return TABLE.repeat(self, repeats=times)
 
@@ -119,7 +128,11 @@ def tile(input: Any, *dims: Any) -> Any:
 
 @public
 def repeat_interleave(input: Any, repeats: int, dim: int | None = None) -> Any:
-    """Each element ``repeats`` times in a row along ``dim``, or of the flattened tensor. Source: torch.repeat_interleave."""
+    """Each element ``repeats`` times in a row along ``dim``, or of the flattened tensor.
+
+    ``repeats`` is an int, or a tensor with one for each element along ``dim``; the latter copies it to the host
+    to know the size of the result, unless ``output_size`` says it. Source: torch.repeat_interleave.
+    """
     if index(repeats) < 0:
         raise ShapeError("Repeats must be non-negative")
     if dim is None:
@@ -156,7 +169,7 @@ def flipud(input: Any) -> Any:
 
 @public
 def rot90(input: Any, k: int = 1, dims: Iterable[int] = (0, 1)) -> Any:
-    """A copy turned ``k`` times by 90 degrees, from the first towards the second of ``dims``. Source: torch.rot90."""
+    """A copy turned ``k`` times by 90 degrees, from the first of ``dims`` to the second. Source: torch.rot90."""
     plane = tuple(dims)
     if len(plane) != 2:
         raise ShapeError(f"expected total rotation dims == 2, but got dims = {len(plane)}")
@@ -172,7 +185,7 @@ def rot90(input: Any, k: int = 1, dims: Iterable[int] = (0, 1)) -> Any:
 
 @public
 def roll(input: Any, shifts: Any, dims: Any = ()) -> Any:
-    """The elements moved by ``shifts`` along ``dims``, or in the flattened tensor; what leaves comes in at the other end.
+    """The elements moved by ``shifts`` along ``dims``, or in the flattened tensor, around the end.
 
     Source: torch.roll.
     """
@@ -193,13 +206,13 @@ def _triangle(name: str, input: Any, diagonal: int) -> Any:
     return TABLE[name](input, diagonal=diagonal)
 
 
-@public
+@public(in_place=True)
 def tril(input: Any, diagonal: int = 0) -> Any:
     """The lower triangle of matrices, up to the given diagonal, and zeros above. Source: torch.tril."""
     return _triangle("tril", input, diagonal)
 
 
-@public
+@public(in_place=True)
 def triu(input: Any, diagonal: int = 0) -> Any:
     """The upper triangle of matrices, from the given diagonal on, and zeros below. Source: torch.triu."""
     return _triangle("triu", input, diagonal)
@@ -232,7 +245,7 @@ def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> A
 
 @public
 def diag(input: Any, diagonal: int = 0) -> Any:
-    """A copy of a matrix's diagonal, or the matrix that has a 1-d tensor as its diagonal. Source: torch.diag."""
+    """A copy of a matrix's diagonal, or the matrix with a 1-d tensor as its diagonal. Source: torch.diag."""
     if input.ndim == 1:
         return diag_embed(input, diagonal)
     if input.ndim == 2:
@@ -248,7 +261,7 @@ def diagflat(input: Any, offset: int = 0) -> Any:
 
 @public(function_too=False)
 def unfold(self: Any, dimension: int, size: int, step: int) -> Any:
-    """The windows of ``size`` elements, ``step`` apart, along an axis; their elements are a new last axis: a view."""
+    """A view of the windows of ``size`` elements along an axis, ``step`` apart, in a new last axis."""
     d = dim_of(dimension, self.ndim)
     longest = self.shape[d] if self.ndim else 1
     if size < 0:
@@ -262,14 +275,16 @@ def unfold(self: Any, dimension: int, size: int, step: int) -> Any:
 
 @public(method=False)
 def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Any, ...]:
-    """Each 1-d tensor expanded over a grid, along its own axis; "xy" exchanges the first two. Source: torch.meshgrid."""
-    listed = tensor_list(
-        "meshgrid", tensors[0] if len(tensors) == 1 and isinstance(tensors[0], list | tuple) else tensors
-    )
+    """Each 1-d tensor expanded over a grid, along its own axis; "xy" exchanges the first two.
+
+    Source: torch.meshgrid.
+    """
+    listed = tensor_list("meshgrid", several(tensors))
     for tensor in listed:
         if tensor.ndim > 1:
             raise ShapeError(
-                f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: one of size {list(tensor.shape)}"
+                "torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: one of size "
+                f"{list(tensor.shape)}"
             )
         if tensor.dtype is not listed[0].dtype:
             raise DtypeError("meshgrid expects all tensors to have the same dtype")
@@ -286,7 +301,9 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Any, ...]:
     if indexing == "xy" and len(listed) > 1:
         size[:2], places[:2] = size[1::-1], [1, 0]
     return tuple(
-        TABLE.expand(view(tensor, [-1 if axis == place else 1 for axis in range(len(size))]), size=tuple(size))
+        TABLE.expand(
+            view(tensor, [-1 if axis == place else 1 for axis in range(len(size))]), size=tuple(size)
+        )
         for tensor, place in zip(listed, places, strict=True)
     )
 

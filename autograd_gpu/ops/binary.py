@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from ..devices import cpu
 from ..dtypes import FLOAT
 from ..errors import DtypeError, ShapeError
@@ -9,6 +11,9 @@ from ..op import TABLE, functional
 from ..shapes import Size, broadcast
 from .loss import check_constant, elementwise_loss, expanded, reduction_of
 from .precision import cast, one_dtype
+
+# PyTorch's bound of input * (1 - input) in the derivative of binary cross entropy: 1e-12, in single precision
+SMALLEST = float(np.float32(1e-12))
 
 # In these formulas the weights are the number 1 where the user gave none.
 
@@ -28,7 +33,7 @@ def _bce(input: Any, target: Any, weight: Any) -> Any:
 
 
 def _bce_slope(input: Any, target: Any, weight: Any) -> Any:
-    return _weighted((input - target) / TABLE.maximum(input * (1 - input), 1e-12), weight)
+    return _weighted((input - target) / TABLE.maximum(input * (1 - input), SMALLEST), weight)
 
 
 def _bce_target_slope(input: Any, weight: Any, **_: Any) -> Any:

@@ -7,12 +7,19 @@ from ..op import ArrayOp
 
 
 def _to(x: Any, type_: backends.Type) -> Any:
-    here = backends.of(x)
-    if here is not type_.backend:
-        x = type_.backend.from_host(here.to_host(x), type_.device)
-    return x.astype(type_.numpy)
+    here, there = backends.of(x), type_.backend
+    moves = here.device_of(x) is not type_.device
+    if moves:
+        x = there.from_host(x if here is there else here.to_host(x), type_.device)
+    if x.dtype.kind == "c" and type_.numpy.kind not in "bc":
+        x = x.real
+    with there.Scope(type_.device):
+        return x.astype(type_.numpy, copy=not moves)
 
 
-ArrayOp("to", "input", _to, lambda g: g, "a copy in another dtype or on another device", fits=True, node="ToCopyBackward0")
-ArrayOp("clone", "input", lambda x: x.copy(), lambda g: g, "a copy", fits=True)
-ArrayOp("zeros_like", "input", lambda x: backends.of(x).xp.zeros(x.shape, x.dtype), None, "zeros in input's shape and type")
+# fmt: off
+ArrayOp("to", "input", _to, lambda g: g,
+        "a copy in another dtype or on another device", fits=True, node="ToCopyBackward0")
+ArrayOp("clone", "input", lambda x: x.copy(order="K"), lambda g: g, "a copy", fits=True)
+ArrayOp("zeros_like", "input", lambda x: backends.of(x).xp.zeros(x.shape, x.dtype), None,
+        "zeros in input's shape and type")

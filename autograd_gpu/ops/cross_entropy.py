@@ -3,6 +3,8 @@
 import warnings
 from typing import Any
 
+import numpy as np
+
 from ..backends import of
 from ..devices import cpu
 from ..dtypes import FLOAT, int64, uint8
@@ -21,14 +23,16 @@ def _raw(x: Any) -> Any:
 def _chosen(target: Any, weight: Any, classes: int, ignore_index: int, dtype: Any) -> tuple[Any, Any, Any]:
     """For each element of the array ``target``: whether it counts, its class, and the weight of that class.
 
-    What does not count has the class 0 and the weight 0. A class that does not exist has the weight nan: on
-    the CPU it was refused before, and on CUDA asking for it would wait for the device.
+    What does not count has the class 0 and the weight 0. A class that does not exist has the weight nan on
+    CUDA, where asking for it would wait for the device; on the CPU it was refused before.
     """
     xp = of(target).xp
-    kept = target != ignore_index
+    kept = xp.asarray(target != ignore_index)
     index = xp.where(kept, target, 0)
-    share = kept.astype(dtype) if isinstance(weight, int) else xp.where(kept, weight[index], 0).astype(dtype)
-    return kept, index, xp.where((index >= 0) & (index < classes), share, xp.nan).astype(dtype, copy=False)
+    share = kept if isinstance(weight, int) else xp.where(kept, weight[index], 0)
+    if xp is not np:
+        share = xp.where((index >= 0) & (index < classes), share, xp.nan)
+    return kept, index, share.astype(dtype, copy=False)
 
 
 @in_float32
@@ -48,14 +52,13 @@ def _nll_vjp(
 ) -> Any:
     target, dim = _raw(target), min(len(shape) - 1, 1)
     xp, classes = of(target).xp, shape[dim]
-    _, index, share = _chosen(target, _raw(weight), classes, ignore_index, _raw(g).dtype)
+    kept, index, share = _chosen(target, _raw(weight), classes, ignore_index, _raw(g).dtype)
     if reduction == "none":
         g = TABLE.reshape(g, size=(*target.shape[:dim], 1, *target.shape[dim:]))
     elif reduction == "mean":
         g = g / share.sum()
-    here = xp.expand_dims(index, dim) == xp.arange(classes).reshape(
-        (classes,) + (1,) * (len(shape) - dim - 1)
-    )
+    names = xp.arange(classes).reshape((classes,) + (1,) * (len(shape) - dim - 1))
+    here = (xp.expand_dims(index, dim) == names) & xp.expand_dims(kept, dim)
     return TABLE.where(here, -xp.expand_dims(share, dim) * g, 0)
 
 
@@ -68,12 +71,13 @@ def _check_target(input: Any, target: Any) -> None:
     got, sizes = list(target.shape), list(input.shape)
     if input.ndim == 0:
         raise ValueError("Expected 1 or more dimensions (got 0)")
-    if target.ndim > 0 and input.ndim > 1 and got[0] != sizes[0]:
-        raise ValueError(f"Expected input batch_size ({sizes[0]}) to match target batch_size ({got[0]}).")
+    if input.ndim > 1 and got[:1] != sizes[:1]:
+        count = got[0] if got else 0
+        raise ValueError(f"Expected input batch_size ({sizes[0]}) to match target batch_size ({count}).")
     if input.ndim <= 2 and target.ndim > 1:
         raise ShapeError("0D or 1D target tensor expected, multi-target not supported")
     if input.ndim == 1 and target.ndim == 1 and got != [1]:
-        raise ShapeError(f"For 1D input, 1D target must have size 1, but got target size: {got[0]}")
+        raise ValueError(f"For 1D input, 1D target must have size 1, but got target size: {got[0]}")
     if input.ndim == 4 and target.ndim != 3:
         raise ShapeError(
             "only batches of spatial targets supported (3D tensors) but got targets of dimension: "
@@ -130,17 +134,12 @@ def nll_loss(
     _check_target(input, target)
     classes = input.shape[min(input.ndim - 1, 1)]
     if weight is not None:
-        check_constant("nll_loss", weight=weight)
+        check_constant("nll_loss_forward", weight=weight)
         _check_weight(weight, input, classes)
     _check_classes(target, classes, ignore_index)
+    target = cast(target if input.ndim > 1 else TABLE.reshape(target, size=()), int64)
     op = TABLE.nll_loss if input.ndim <= 2 else TABLE.nll_loss2d
-    return op(
-        input,
-        cast(target, int64),
-        1 if weight is None else weight,
-        ignore_index=ignore_index,
-        reduction=reduction,
-    )
+    return op(input, target, 1 if weight is None else weight, ignore_index=ignore_index, reduction=reduction)
 
 
 @functional

@@ -27,7 +27,7 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
     size = broadcast(tuple(x1.shape), tuple(x2.shape))
     dim = dim_of(dim, len(size))
     x1, x2 = (
-        x / x.norm(dim=dim, keepdim=True).clamp(min=eps) for x in (expanded(x1, size), expanded(x2, size))
+        x / x.norm(dim=dim, keepdim=True).clamp_min(eps) for x in (expanded(x1, size), expanded(x2, size))
     )
     return (x1 * x2).sum(dim)
 
@@ -47,5 +47,5 @@ def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out:
 
     Source: torch.nn.functional.normalize.
     """
-    length = input.norm(p, dim=dim, keepdim=True).clamp(min=eps)
+    length = input.norm(p, dim=dim, keepdim=True).clamp_min(eps)
     return TABLE.div(input, length) if out is None else TABLE.div(input, length, out=out)

@@ -1,14 +1,21 @@
-"""Elementwise operations, one row each: arithmetic, rounding, signs and extremes.
+"""Elementwise operations, one row each: arithmetic, rounding and signs.
 
 A row's formulas are PyTorch's (tools/autograd/derivatives.yaml and torch/csrc/autograd/FunctionsManual.cpp),
 at ties and edges, too. ``where(c, x, 0)`` lets nothing through where c is False, not even nan.
 """
 
+import builtins
+from typing import Any
+
 import numpy as np
 
+from ..dtypes import of_scalar
+from ..errors import DtypeError
 from ..op import BOOL, COMPLEX, FLOAT, INT, NUMBER, REAL, Op
 from . import _cuda, _special
-from .logic import eq, isfinite, isnan, logical_and, logical_or
+from .choices import no_complex, where
+from .complex import conj, real, times_i
+from .logic import eq
 
 BOOL_IN_SUB = (
     "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert a mask, use the "
@@ -23,9 +30,28 @@ REALS = (INT, FLOAT)
 FLOATING = (FLOAT, COMPLEX)
 
 
-def no_complex(sentence: str) -> dict[int, str]:
-    """What to say of complex operands."""
-    return {COMPLEX: sentence}
+def _check_alpha(input: Any, other: Any, alpha: float) -> None:
+    """Raise unless ``alpha`` is a number of the result's kind."""
+    kind = max(t.dtype.category if hasattr(t, "dtype") else of_scalar(t).category for t in (input, other))
+    if isinstance(alpha, bool) and kind != BOOL:
+        raise DtypeError("Boolean alpha only supported for Boolean results.")
+    if isinstance(alpha, float) and kind < FLOAT:
+        raise DtypeError("For integral input tensors, argument alpha must not be a floating point number.")
+    if isinstance(alpha, builtins.complex) and kind != COMPLEX:
+        raise DtypeError("For non-complex input tensors, argument alpha must not be a complex number.")
+
+
+_TYPE_NAMES = {"int64": "long", "float32": "float", "float64": "double", "complex64": "c10::complex<float>",
+               "complex128": "c10::complex<double>", "float16": "c10::Half", "bfloat16": "c10::BFloat16"}  # fmt: skip
+
+
+def _check_dtypes(input: Any, end: Any, weight: Any) -> None:
+    """Raise unless the tensors have one dtype, a floating one."""
+    lerp.refuse(input.dtype)
+    for name, other in ("end", end), ("weight", weight):
+        if hasattr(other, "dtype") and other.dtype is not input.dtype:
+            expected, got = (_TYPE_NAMES.get(t.dtype.name, t.dtype.name) for t in (input, other))
+            raise DtypeError(f"expected dtype {expected} for `{name}` but got dtype {got}")
 
 
 # fmt: off
@@ -33,59 +59,60 @@ def no_complex(sentence: str) -> dict[int, str]:
 
 # --- arithmetic -----------------------------------------------------------------------------------
 
-zero = Op("zero", "input", "decltype({0})(0)", None, "0", numpy=np.zeros_like, public=False)
-
 add = Op("add", "input, other", "{0} + {1}", lambda a, b, y: (1, 1), "input + other", numpy=np.add, public=False)
-sub = Op("sub", "input, other", "{0} - {1}", lambda a, b, y: (1, -1), "input - other",
-         numpy=np.subtract, takes=NUMBER, refusals=BOOLS_IN_SUB, mixed=BOOL_IN_SUB, public=False)
-rsub = Op("rsub", "input, other", "{1} - {0}", lambda a, b, y: (-1, 1), "other - input",
-          numpy=_special.rsub, takes=NUMBER, refusals=BOOLS_IN_SUB, mixed=BOOL_IN_SUB, public=False,
-          nodes={(1,): "RsubBackward1"})
-mul = Op("mul", "input, other", "{0} * {1}", lambda a, b, y: (b, a), "input · other",
-         numpy=np.multiply, aliases=("multiply",))
-div = Op("div", "input, other", "{0} / {1}", lambda a, b, y: (1 / b, -y / b), "input / other",
-         numpy=np.divide, result="float", domain=(0.5, 2), public=False)
+sub = Op("sub", "input, other", "{0} - {1}", lambda a, b, y: (1, -1), "input - other", numpy=np.subtract,
+         takes=NUMBER, refusals=BOOLS_IN_SUB, mixed=BOOL_IN_SUB, public=False)
+rsub = Op("rsub", "input, other", "{1} - {0}", lambda a, b, y: (-1, 1), "other - input", numpy=_special.rsub,
+          takes=NUMBER, refusals=BOOLS_IN_SUB, mixed=BOOL_IN_SUB, nodes={(1,): "RsubBackward1"}, public=False)
+mul = Op("mul", "input, other", "{0} * {1}", lambda a, b, y: (b, a), "input · other", numpy=np.multiply,
+         aliases=("multiply",))
+div = Op("div", "input, other", "{0} / {1}", lambda a, b, y: (1 / b, -y / b), "input / other", numpy=np.divide,
+         result="float", domain=(0.5, 2), public=False)
 
 add_scaled = Op("add_scaled", "input, other, alpha", "{0} + {2} * {1}", lambda a, b, c, y: (1, c, None),
-                "input + alpha · other", numpy=_special.add_scaled, numbers=(2,), node=add.node, public=False)
+                "input + alpha · other", numpy=_special.add_scaled, check=_check_alpha,
+                 numbers=(2,), node=add.node, title="add", public=False)
 sub_scaled = Op("sub_scaled", "input, other, alpha", "{0} - {2} * {1}", lambda a, b, c, y: (1, -c, None),
-                "input - alpha · other", numpy=_special.sub_scaled, numbers=(2,), node=sub.node, public=False,
-                takes=NUMBER, refusals=BOOLS_IN_SUB, mixed=BOOL_IN_SUB)
+                "input - alpha · other", numpy=_special.sub_scaled, check=_check_alpha,
+                 takes=NUMBER, refusals=BOOLS_IN_SUB,
+                mixed=BOOL_IN_SUB, numbers=(2,), node=sub.node, title="sub", public=False)
 rsub_scaled = Op("rsub_scaled", "input, other, alpha", "{1} - {2} * {0}", lambda a, b, c, y: (-c, 1, None),
-                 "other - alpha · input", numpy=_special.rsub_scaled, numbers=(2,), node=rsub.node, public=False,
-                 takes=NUMBER, refusals=BOOLS_IN_SUB, mixed=BOOL_IN_SUB, nodes={(1, 2): "RsubBackward1"})
+                 "other - alpha · input", numpy=_special.rsub_scaled, check=_check_alpha,
+                  takes=NUMBER, refusals=BOOLS_IN_SUB,
+                 mixed=BOOL_IN_SUB, numbers=(2,), node=rsub.node, nodes={(1, 2): "RsubBackward1"}, title="rsub", public=False)
 addcmul = Op("addcmul", "input, tensor1, tensor2, *, value=1", "{0} + {3} * {1} * {2}",
              lambda a, b, c, v, y: (1, c * v, b * v, None), "input + value · tensor1 · tensor2",
-             numpy=_special.addcmul, numbers=(3,))
+             numpy=_special.addcmul, takes=NUMBER, numbers=(3,))
 addcdiv = Op("addcdiv", "input, tensor1, tensor2, *, value=1", "{0} + {3} * {1} / {2}",
              lambda a, b, c, v, y: (1, v / c, -(v * b / (c * c)), None), "input + value · tensor1 / tensor2",
-             numpy=_special.addcdiv, numbers=(3,), domain=(0.5, 2), public=False)
+             numpy=_special.addcdiv, takes=FLOATING, numbers=(3,), domain=(0.5, 2), refusals={INT: (
+                 "Integer division with addcdiv is no longer supported, and in a future  release addcdiv will perform "
+                 "a true division of tensor1 and tensor2. The historic addcdiv behavior can be implemented as (input + "
+                 "value * torch.trunc(tensor1 / tensor2)).to(input.dtype) for integer inputs and as (input + value * "
+                 "tensor1 / tensor2) for float inputs. The future addcdiv behavior is just the latter implementation: "
+                 "(input + value * tensor1 / tensor2), for all dtypes.")})
 lerp = Op("lerp", "input, end, weight",
           "abs({2}) < 0.5 ? {0} + {2} * ({1} - {0}) : {1} - ({1} - {0}) * (decltype({2})(1) - {2})",
-          lambda a, b, w, y: (1 - w, w, b - a), "input + weight · (end - input)", takes=FLOATING,
-          numpy=_special.lerp, node="LerpBackward1", nodes={(2,): "LerpBackward0"}, public=False)
+          lambda a, b, w, y: (1 - w, w, b - a), "input + weight · (end - input)", numpy=_special.lerp,
+          takes=FLOATING, node="LerpBackward1", nodes={(2,): "LerpBackward0"}, check=_check_dtypes)
 
-neg = Op("neg", "input", "-{0}", lambda x, y: (-1,), "-input", numpy=np.negative, takes=NUMBER,
-         refusals=BOOL_IN_NEG, aliases=("negative",))
+neg = Op("neg", "input", "-{0}", lambda x, y: (-1,), "-input", numpy=np.negative, takes=NUMBER, refusals=BOOL_IN_NEG,
+         aliases=("negative",))
 reciprocal = Op("reciprocal", "input", "decltype({0})(1) / {0}", lambda x, y: (-(y * y),), "1 / input",
                 numpy=np.reciprocal, result="float", domain=(0.5, 2))
 square = Op("square", "input", "{0} * {0}", lambda x, y: (2 * x,), "input²", numpy=np.square, takes=NUMBER,
             node="PowBackward0", public=False)
-sqrt = Op("sqrt", "input", "sqrt({0})", lambda x, y: (1 / (2 * y),), "square root of input",
-          numpy=np.sqrt, result="float", domain=(0.2, 3))
-rsqrt = Op("rsqrt", "input", "rsqrt({0})", lambda x, y: (-0.5 * (y * y * y),), "1 / square root of input",
-           numpy=_special.rsqrt, result="float", domain=(0.2, 3), helpers=(_cuda.COMPLEX_RSQRT,))
 
-# floor_divide has no gradient in PyTorch; that of div(rounding_mode=) is 0
+# floor_divide has no gradient in PyTorch; that of div(rounding_mode=) is 0.
 floor_divide = Op("floor_divide", "input, other", "floor_quotient({0}, {1})", NotImplemented,
                   "input / other, rounded down", numpy=_special.floor_divide, takes=REALS, domain=(0.5, 2),
                   helpers=(_cuda.DIVIDE,), nodes={(1,): "NotImplemented"})
 div_floor = Op("div_floor", "input, other", "floor_quotient({0}, {1})", lambda a, b, y: (0, 0),
                "input / other, rounded down", numpy=_special.floor_divide, takes=REALS, domain=(0.5, 2),
-               helpers=(_cuda.DIVIDE,), node="DivBackward2", public=False)
+               helpers=(_cuda.DIVIDE,), node="DivBackward2", title="div", public=False)
 div_trunc = Op("div_trunc", "input, other", "trunc_quotient({0}, {1})", lambda a, b, y: (0, 0),
                "input / other, rounded towards 0", numpy=_special.trunc_divide, takes=REALS, domain=(0.5, 2),
-               helpers=(_cuda.DIVIDE,), node="DivBackward2", public=False)
+               helpers=(_cuda.DIVIDE,), node="DivBackward2", title="div", public=False)
 remainder = Op("remainder", "input, other", "floor_remainder({0}, {1})", lambda a, b, y: (1, -div_floor(a, b)),
                "input - other · floor(input / other)", numpy=_special.remainder, takes=REALS, domain=(0.5, 2),
                helpers=(_cuda.DIVIDE,), node="RemainderBackward1", nodes={(1,): "RemainderBackward0"})
@@ -107,68 +134,21 @@ round = Op("round", "input", "rounded({0})", lambda x, y: (0,), "the nearest int
 round_to = Op("round_to", "input, decimals", "rounded_to({0}, {1})", lambda x, n, y: (0, None),
               "input rounded to decimals after the point", numpy=_special.rounded_to, takes=(FLOAT,), numbers=(1,),
               refusals={INT: '"round_cpu" not implemented for {dtype!r}'}, helpers=(_cuda.ROUND,),
-              node="RoundBackward1", public=False)
+              node="RoundBackward1", title="round", public=False)
 frac = Op("frac", "input", "{0} - trunc({0})", lambda x, y: (1,), "the fraction of input, with its sign",
           numpy=_special.frac, takes=(FLOAT,))
 
 # --- signs ----------------------------------------------------------------------------------------
 
 sign = Op("sign", "input", "unit({0})", lambda x, y: (0,), "-1, 0 or 1", numpy=_special.sign, takes=REAL,
-          helpers=(_cuda.SIGN,), refusals=no_complex("Unlike NumPy, torch.sign is not intended to support complex "
-                                                     "numbers. Please use torch.sgn instead."))
-abs = Op("abs", "input", "abs({0})", lambda x, y: (TABLE.sgn(x),), "absolute value of input",
-         numpy=np.absolute, result="real", takes=NUMBER, aliases=("absolute",),
-         complex_vjp=lambda g, x, y: (g * TABLE.sgn(x),))
-copysign = Op("copysign", "input, other", "copysign({0}, {1})", lambda x, s, y: (where(eq(x, 0), 0, y / x), 0),
-              "input with the sign of other", numpy=np.copysign, result="float", takes=REAL,
-              nodes={(1,): "CopysignBackward1"})
-heaviside = Op("heaviside", "input, values", "{0} == 0 ? {1} : decltype({1})({0} > 0)", NotImplemented,
-               "0 below 0, 1 above, values at 0", numpy=_special.heaviside, takes=REAL,
-               refusals=no_complex("heaviside is not yet implemented for complex tensors."))
-
-# --- choices and extremes -------------------------------------------------------------------------
-
-where = Op("where", "condition, input, other", "{0} ? {1} : {2}",
-           lambda c, a, b, y: (None, where(c, 1, 0), where(c, 0, 1)), "input where condition, else other",
-           numpy=np.where, conditions=(0,), public=False)
-
-
-def _share(lost, a, b):
-    """The partial by a of an extreme of a and b: nothing where it is lost, half of a tie."""
-    return where(lost, 0, where(eq(a, b), 0.5, 1))
-
-
-maximum = Op("maximum", "input, other", "{0} != {0} || {0} >= {1} ? {0} : {1}",
-             lambda a, b, y: (_share(a < b, a, b), _share(b < a, b, a)), "the larger one; nan if one is nan",
-             numpy=np.maximum, takes=REAL, in_place=False,
-             refusals=no_complex("maximum not implemented for complex tensors."))
-minimum = Op("minimum", "input, other", "{0} != {0} || {0} <= {1} ? {0} : {1}",
-             lambda a, b, y: (_share(a > b, a, b), _share(b > a, b, a)), "the smaller one; nan if one is nan",
-             numpy=np.minimum, takes=REAL, in_place=False,
-             refusals=no_complex("minimum not implemented for complex tensors."))
-
-
-def _one_of_two(first):
-    """The partials of a choice between two, of which a tie goes to the first."""
-    return where(first, 1, 0), where(first, 0, 1)
-
-
-fmax = Op("fmax", "input, other", "{1} != {1} || {0} >= {1} ? {0} : {1}",
-          lambda a, b, y: _one_of_two(logical_or(a >= b, isnan(b))), "the larger one; the other if one is nan",
-          numpy=np.fmax, takes=REAL, in_place=False,
-          refusals=no_complex("fmax not implemented for complex tensors."))
-fmin = Op("fmin", "input, other", "{1} != {1} || {0} <= {1} ? {0} : {1}",
-          lambda a, b, y: _one_of_two(logical_or(a <= b, isnan(b))), "the smaller one; the other if one is nan",
-          numpy=np.fmin, takes=REAL, in_place=False,
-          refusals=no_complex("fmin not implemented for complex tensors."))
-
-
-# At its bounds clamp lets gradients through. clamp(min=) and clamp_min are one, but for their nodes' names.
-NO_COMPLEX_CLAMP = no_complex("clamp is not supported for complex types")
-
-
-def _clamp_min(name, node, **more):
-    return Op(name, "input, min", "{0} != {0} || {0} >= {1} ? {0} : {1}",
-              lambda x, low, y: (where(x >= low, 1, 0), where(x < low, 1, 0)), "input, but at least min",
-              numpy=np.maximum, takes=REAL, refusals=NO_COMPLEX_CLAMP, node=f"{node}1" if more == {} else f"{node}0",
-              nodes={(1,): f"{node}0"}, **more)
+          helpers=(_cuda.SIGN,), refusals=no_complex(
+              "Unlike NumPy, torch.sign is not intended to support complex numbers. Please use torch.sgn instead."))
+sgn = Op("sgn", "input", "unit({0})", lambda x, y: (0,), "input / |input|, 0 at 0", numpy=_special.sgn,
+         helpers=(_cuda.SIGN,),
+         complex_vjp=lambda g, z, y: (where(eq(z, 0), 0, (g - real(g * conj(y)) * y) / abs(z)),))
+abs = Op("abs", "input", "abs({0})", lambda x, y: (sgn(x),), "absolute value of input", numpy=np.absolute,
+         result="real", takes=NUMBER, complex_vjp=lambda g, z, y: (g * sgn(z),), aliases=("absolute",))
+angle = Op("angle", "input", "angle({0})", lambda x, y: (0,), "the angle of input in the complex plane, in radians",
+           numpy=_special.angle, result="real float", helpers=(_cuda.ANGLE,), in_place=False,
+           complex_vjp=lambda g, z, y: (where(eq(z, 0), 0, times_i(g * z / (z * conj(z)))),))
+# fmt: on

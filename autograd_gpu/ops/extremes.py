@@ -1,5 +1,6 @@
-"""Extremes and order statistics: the largest, smallest, middle or most frequent elements, and where they are."""
+"""Extremes and order statistics: the largest, smallest, middle, most frequent elements, and where they are."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,7 @@ from .arguments import is_tensor, numpy_names
 from .precision import cast, in_float32
 from .reduce import Dims, keep
 from .scan import by_doubling
-
-
-def _comparable(x: Any) -> Any:
-    """``x``, or float32 in place of bfloat16, which the libraries order only partly."""
-    return x.astype(np.float32) if x.dtype.kind == "V" else x
+from .sort import comparable
 
 
 def _along(values: Any, ndim: int, dim: int) -> Any:
@@ -26,7 +23,7 @@ def _along(values: Any, ndim: int, dim: int) -> Any:
 
 
 def _argmax(x: Any, dim: int | None, keepdim: bool, name: str = "argmax") -> Any:
-    x = _comparable(x)
+    x = comparable(x)
     where = np.int64(0) if not x.ndim else getattr(x, name)(axis=dim)
     if not keepdim:
         return of(x).xp.asarray(where)
@@ -37,7 +34,8 @@ def _take_at(x: Any, indices: Any, dim: int, keepdim: bool) -> Any:
     """The element at each index, of which there is one for each line along ``dim``."""
     if not x.ndim:
         return x.copy()
-    y = of(x).xp.take_along_axis(x, indices if keepdim else of(x).xp.expand_dims(indices, dim), dim)
+    places = indices if keepdim else of(x).xp.expand_dims(indices, dim)
+    y = of(x).indexing.take_along(x, places, dim)
     return y if keepdim else y.squeeze(dim)
 
 
@@ -51,8 +49,13 @@ def _place_at(value: Any, indices: Any, size: Dims, dim: int, keepdim: bool) -> 
     return xp.where(indices == _along(xp.arange(size[dim]), len(size), dim), value, 0).astype(value.dtype)
 
 
+@in_float32
+def _amax(x: Any, dim: Dims | None = None, keepdim: bool = False, name: str = "max") -> Any:
+    return getattr(x, name)(axis=dim, keepdims=keepdim)
+
+
 def _take_along(x: Any, indices: Any, dim: int) -> Any:
-    return of(x).xp.take_along_axis(x, indices, dim) if x.ndim else x.copy()
+    return of(x).indexing.take_along(x, indices, dim) if x.ndim else x.copy()
 
 
 def _share(g: Any, winners: Any, dim: Dims) -> Any:
@@ -81,12 +84,12 @@ def _order_statistic(x: Any, dim: int, keepdim: bool, ignore_nan: bool) -> Any:
     """Where the lower median along ``dim`` is: of all elements (the first nan, if any), or of those not nan."""
     if not x.ndim:
         return of(x).xp.zeros((), np.int64)
-    xp, x = of(x).xp, _comparable(x)
+    xp, x = of(x).xp, comparable(x)
     order = xp.argsort(x, axis=dim, kind="stable")  # nan comes last
     nans = (x != x).sum(axis=dim, keepdims=True)  # noqa: PLR0124
     size = x.shape[dim]
     place = (size - nans - 1) // 2 if ignore_nan else xp.where(nans > 0, size - nans, (size - 1) // 2)
-    where = xp.take_along_axis(order, xp.maximum(place, 0), dim)
+    where = of(x).indexing.take_along(order, xp.maximum(place, 0), dim)
     return where if keepdim else where.squeeze(dim)
 
 
@@ -101,20 +104,21 @@ def _mode(x: Any, dim: int, keepdim: bool) -> Any:
     """Where the last of the most frequent elements along ``dim`` is; the smallest of several."""
     if not x.ndim:
         return of(x).xp.zeros((), np.int64)
-    xp, x = of(x).xp, _comparable(x)
+    xp, x = of(x).xp, comparable(x)
     order = xp.argsort(x, axis=dim, kind="stable")
-    line = xp.take_along_axis(x, order, dim).swapaxes(dim, -1)
+    line = of(x).indexing.take_along(x, order, dim).swapaxes(dim, -1)
     places = xp.arange(x.shape[dim])
-    begins = xp.where(xp.concatenate([line[..., :1] == line[..., :1], line[..., 1:] != line[..., :-1]], -1), places, 0)
+    new = xp.concatenate([line[..., :1] == line[..., :1], line[..., 1:] != line[..., :-1]], -1)
+    begins = xp.where(new, places, 0)
     begins = by_doubling(lambda earlier, later: (xp.maximum(earlier[0], later[0]),), (begins,), -1)[0]
     end = xp.expand_dims((places - begins).argmax(axis=-1), -1).swapaxes(dim, -1)
-    where = xp.take_along_axis(order, end, dim)
+    where = of(x).indexing.take_along(order, end, dim)
     return where if keepdim else where.squeeze(dim)
 
 
 def _running_extreme(x: Any, dim: int, sign: int) -> Any:
-    """Where the largest (or, if ``sign`` is -1, smallest) element up to each is: the last of several; nan wins."""
-    xp, x = of(x).xp, _comparable(x)
+    """Where the largest (if ``sign`` is -1, smallest) element up to each is: the last of several; nan wins."""
+    xp, x = of(x).xp, comparable(x)
     if not x.ndim:
         return xp.zeros((), np.int64)
 
@@ -136,31 +140,41 @@ def _running_extreme_vjp(g: Any, indices: Any, dim: int) -> Any:
 
 
 # fmt: off
-ArrayOp("argmax", "input", _argmax, None, "index of the largest element over dim, the first of several", takes=REAL)
-ArrayOp("argmin", "input", lambda x, dim, keepdim: _argmax(x, dim, keepdim, "argmin"), None, "index of the smallest element over dim, the first of several", takes=REAL)
-ArrayOp("median_index", "input", _order_statistic, None, "index of the median over dim", takes=REAL)
-ArrayOp("mode_index", "input", _mode, None, "index of the most frequent element over dim", takes=REAL)
-ArrayOp("running_extreme", "input", _running_extreme, None, "index of the largest (smallest) element up to each", takes=REAL)
-
-for _name, _node, _word in (("amax", "AmaxBackward0", "max"), ("aminmax_max", "AminmaxBackward0", "max"),
-                            ("amin", "AminBackward0", "min"), ("aminmax_min", "AminmaxBackward0", "min")):
-    ArrayOp(_name, "input", in_float32(lambda x, dim, keepdim, _word=_word: getattr(x, _word)(axis=dim, keepdims=keepdim)),
-            _amax_vjp, f"{_word}imum over dim; several share its gradient", takes=REAL, node=_node)
-for _name, _node, _forward in (
-    ("max_all", "MaxBackward1", in_float32(lambda x: x.max())),
-    ("min_all", "MinBackward1", in_float32(lambda x: x.min())),
-    ("median_all", "MedianBackward0", lambda x: _median_all(x, ignore_nan=False)),
-    ("nanmedian_all", "NanmedianBackward0", lambda x: _median_all(x, ignore_nan=True)),
+for _name, _doc, _forward in (
+    ("argmax", "index of the largest element over dim, the first of several", _argmax),
+    ("argmin", "index of the smallest element over dim, the first of several", partial(_argmax, name="argmin")),
+    ("median_index", "index of the median over dim", _order_statistic),
+    ("mode_index", "index of the most frequent element over dim", _mode),
+    ("running_extreme", "index of the largest (smallest) element up to each", _running_extreme),
 ):
-    ArrayOp(_name, "input", _forward, _max_all_vjp, f"{_name[:-4]} of all elements; several share its gradient", takes=REAL, node=_node)
-for _name, _node in (("take_at", "GatherBackward0"), ("max_at", "MaxBackward0"), ("min_at", "MinBackward0"),
-                     ("median_at", "MedianBackward1"), ("nanmedian_at", "NanmedianBackward1"), ("mode_at", "ModeBackward0")):
+    ArrayOp(_name, "input", _forward, None, _doc, takes=REAL)
+for _name, _node, _forward in (
+    ("amax", "AmaxBackward0", _amax),
+    ("amin", "AminBackward0", partial(_amax, name="min")),
+    ("aminmax_max", "AminmaxBackward0", _amax),
+    ("aminmax_min", "AminmaxBackward0", partial(_amax, name="min")),
+):
+    ArrayOp(_name, "input", _forward, _amax_vjp, f"{_name[-3:]}imum over dim; several share its gradient",
+            takes=REAL, node=_node)
+for _name, _node, _forward in (
+    ("max_all", "MaxBackward1", _amax),
+    ("min_all", "MinBackward1", partial(_amax, name="min")),
+    ("median_all", "MedianBackward0", partial(_median_all, ignore_nan=False)),
+    ("nanmedian_all", "NanmedianBackward0", partial(_median_all, ignore_nan=True)),
+):
+    ArrayOp(_name, "input", _forward, _max_all_vjp, f"{_name[:-4]} of all elements; several share its gradient",
+            takes=REAL, node=_node)
+for _name, _node in (
+    ("take_at", "GatherBackward0"), ("max_at", "MaxBackward0"), ("min_at", "MinBackward0"),
+    ("median_at", "MedianBackward1"), ("nanmedian_at", "NanmedianBackward1"), ("mode_at", "ModeBackward0"),
+):
     ArrayOp(_name, "input, indices", _take_at, {"input": _take_at_vjp}, "the element at an index along dim", node=_node)
 ArrayOp("place_at", "input, indices", _place_at,
         {"input": lambda g, indices, dim, keepdim: TABLE.take_at(g, indices, dim=dim, keepdim=keepdim)},
         "zeros with an element at an index along dim", node="ScatterBackward0")
 for _name, _node in (("cummax_at", "CummaxBackward0"), ("cummin_at", "CumminBackward0")):
-    ArrayOp(_name, "input, indices", _take_along, {"input": _running_extreme_vjp}, "the extreme element up to each", node=_node)
+    ArrayOp(_name, "input, indices", _take_along, {"input": _running_extreme_vjp}, "the extreme element up to each",
+            node=_node)
 # fmt: on
 
 
@@ -208,8 +222,8 @@ def _extreme(name: str, input: Any, dim: Any, keepdim: bool, other: Any) -> Any:
 def max(input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
     """The largest element; ``max(dim)`` gives ``(values, indices)``, ``max(other)`` is ``maximum``.
 
-    nan counts as the largest. Gradient: all elements that are the maximum share ``g``; with ``dim`` the one at
-    the index gets it. Source: torch.max.
+    nan counts as the largest. Gradient: all elements that are the maximum share ``g``; with ``dim``, the one
+    at the index gets it. Source: torch.max.
 
     >>> import autograd_gpu as torch
     >>> torch.tensor([[1., 5.], [7., 2.]]).max(1).indices
@@ -315,7 +329,7 @@ def nanmedian(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
 @public
 @numpy_names
 def mode(input: Any, dim: int = -1, keepdim: bool = False) -> Any:
-    """The most frequent element along ``dim``, the smallest of several: ``(values, indices)``. Source: torch.mode."""
+    """``(values, indices)`` of the most frequent element along ``dim``, the smallest of several. Source: torch.mode."""
     d = dim_of(dim, input.ndim)
     _nonempty("mode", input, (d,))
     return _picked("mode", input, TABLE.mode_index(input, dim=d, keepdim=keepdim), d, keepdim)

@@ -49,7 +49,8 @@ def _parts(g: Any, count: int, sizes: Iterable[Shape]) -> list[Any]:
     """The cotangents of ``count`` results of the given sizes: zeros where none came back."""
     known = next(iter(g.values()))
     return [
-        g[i] if i in g else TABLE.zeros_of(known, size=size) for i, size in zip(range(count), sizes, strict=True)
+        g[i] if i in g else TABLE.zeros_of(known, size=size)
+        for i, size in zip(range(count), sizes, strict=True)
     ]
 
 
@@ -66,10 +67,12 @@ def _unbind_vjp(g: Any, shape: Shape, dim: int) -> Any:
 
 
 # fmt: off
-ArrayOp("zeros_of", "input", lambda x, size: of(x).xp.zeros(size, x.dtype), None, "zeros of input's dtype, of another size")
+ArrayOp("zeros_of", "input", lambda x, size: of(x).xp.zeros(size, x.dtype), None,
+        "zeros of input's dtype, of another size")
 ArrayOp("cat", "tensors", _cat, _cat_vjp, "tensors one after the other along dim", variadic=True, fits=True)
 ArrayOp("stack", "tensors", lambda *arrays, dim: of(arrays[0]).xp.stack(_same_dtype(arrays), axis=dim),
-        lambda g, dim: TABLE.unbind(g, dim=dim), "tensors one after the other along a new axis dim", variadic=True, fits=True)
+        lambda g, dim: TABLE.unbind(g, dim=dim), "tensors one after the other along a new axis dim",
+        variadic=True, fits=True)
 ArrayOp("split", "input", _split, _split_vjp, "parts of the given sizes along dim", view=True)
 ArrayOp("split_with_sizes", "input", _split, _split_vjp, "parts of the given sizes along dim", view=True)
 ArrayOp("unbind", "input", _unbind, _unbind_vjp, "the parts along dim, without this axis", view=True)
@@ -88,12 +91,14 @@ def _check_joined(tensors: tuple[Any, ...], dim: int) -> int:
     d = dim_of(dim, len(first))
     for i, shape in numbered[1:]:
         if len(shape) != len(first):
-            raise ShapeError(f"Tensors must have same number of dimensions: got {len(first)} and {len(shape)}")
+            raise ShapeError(
+                f"Tensors must have same number of dimensions: got {len(first)} and {len(shape)}"
+            )
         for axis, (wanted, got) in enumerate(zip(first, shape, strict=True)):
             if axis != d and wanted != got:
                 raise ShapeError(
-                    f"Sizes of tensors must match except in dimension {d}. Expected size {wanted} but got size {got} "
-                    f"for tensor number {i} in the list."
+                    f"Sizes of tensors must match except in dimension {d}. Expected size {wanted} but got size "
+                    f"{got} for tensor number {i} in the list."
                 )
     return d
 
@@ -171,7 +176,7 @@ def prod_of(x: Any) -> int:
 
 @public(function_too=False, name="split")
 def split_method(self: Any, split_size: Any, dim: int = 0) -> tuple[Any, ...]:
-    """Views of the parts along ``dim``: of ``split_size`` elements each (the last may have less), or of these sizes.
+    """Views of the parts along ``dim``: of ``split_size`` each (the last may have less), or of these sizes.
 
     A view of several cannot be written to where gradients are recorded. Source: torch.Tensor.split.
     """
@@ -183,12 +188,13 @@ def split_method(self: Any, split_size: Any, dim: int = 0) -> tuple[Any, ...]:
         sizes = tuple(split_size)
         if min(sizes, default=0) < 0:
             raise ShapeError(
-                f"split_with_sizes expects split_sizes have only non-negative entries, but got split_sizes={list(sizes)}"
+                "split_with_sizes expects split_sizes have only non-negative entries, but got "
+                f"split_sizes={list(sizes)}"
             )
         if sum(sizes) != n:
             raise ShapeError(
-                f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size at dimension {d}), "
-                f"but got split_sizes={list(sizes)}"
+                f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size at dimension "
+                f"{d}), but got split_sizes={list(sizes)}"
             )
         return TABLE.split_with_sizes(self, sizes=sizes, dim=d)  # type: ignore[no-any-return]
     if split_size < 0:

@@ -36,8 +36,7 @@ def reduced(losses: Any, reduction: str) -> Any:
     """The Tensor ``losses`` as it is, its sum, or its mean."""
     if reduction == "none":
         return losses
-    dim = tuple(range(losses.ndim))
-    return (TABLE.sum if reduction == "sum" else TABLE.mean)(losses, dim=dim, keepdim=False)
+    return losses.sum() if reduction == "sum" else losses.mean()
 
 
 # --- checks ----------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from .loss import reduced, reduction_of
 
 def _positive(x: Any) -> Any:
     """``x``, at least 0."""
-    return x.clamp(min=0)
+    return x.clamp_min(0)
 
 
 @functional

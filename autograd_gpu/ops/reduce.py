@@ -53,8 +53,8 @@ def total(x: Any, dim: Dims | None = None, keepdim: bool = False) -> Any:
 
 
 @in_float32
-def _mean(x: Any, dim: Dims, keepdim: bool) -> Any:
-    return x.sum(axis=dim, keepdims=keepdim) / count(x.shape, dim)
+def _mean(x: Any, dim: Dims | None = None, keepdim: bool = False) -> Any:
+    return x.sum(axis=dim, keepdims=keepdim) / (prod(x.shape) if dim is None else count(x.shape, dim))
 
 
 def _moments(x: Any, dim: Dims, correction: float) -> tuple[Any, Any]:
@@ -124,7 +124,9 @@ def _var_mean_vjp(g: Any, input: Any, shape: Dims, dim: Dims, correction: float,
     return _with_mean(first, g, shape, dim, keepdim)
 
 
-def _std_mean_vjp(g: Any, input: Any, y: Any, shape: Dims, dim: Dims, correction: float, keepdim: bool) -> Any:
+def _std_mean_vjp(
+    g: Any, input: Any, y: Any, shape: Dims, dim: Dims, correction: float, keepdim: bool
+) -> Any:
     of_std = g.get(0)
     first = None if of_std is None else _std_vjp(of_std, input, y, dim, correction, keepdim)
     return _with_mean(first, g, shape, dim, keepdim)
@@ -153,8 +155,8 @@ def _not_nan(x: Any) -> Any:
     return of(x).xp.where(x == x, x, 0).astype(x.dtype)  # noqa: PLR0124  nan is not equal to itself
 
 
-def _nansum_vjp(g: Any, input: Any, shape: Dims, dim: Dims, keepdim: bool) -> Any:
-    return TABLE.where(input == input, spread(g, shape, dim, keepdim), 0.0)  # noqa: PLR0124
+def _nansum_vjp(g: Any, input: Any, dim: Dims, keepdim: bool) -> Any:
+    return keep(g, dim, keepdim) * cast(input == input, g.dtype)  # noqa: PLR0124
 
 
 # fmt: off
@@ -164,19 +166,23 @@ ArrayOp("sum_all", "input", total, lambda g, shape: TABLE.expand(g, size=shape),
 ArrayOp("sum", "input", total, spread, "sum of the elements over dim", node="SumBackward1")
 ArrayOp("sum_to_size", "input", _sum_to_size, lambda g, shape: TABLE.expand(g, size=shape),
         "sum over the axes along which size would be broadcast to input's", node="SumBackward1")
-ArrayOp("mean_all", "input", lambda x: _mean(x, tuple(range(x.ndim)), False),
-        lambda g, shape: TABLE.expand(g / prod(shape), size=shape), "mean of all elements", takes=FRACTIONS, node="MeanBackward0")
+ArrayOp("mean_all", "input", _mean, lambda g, shape: TABLE.expand(g / prod(shape), size=shape),
+        "mean of all elements", takes=FRACTIONS, node="MeanBackward0")
 ArrayOp("mean", "input", _mean, _mean_vjp, "mean of the elements over dim", takes=FRACTIONS, node="MeanBackward1")
 ArrayOp("nansum", "input", lambda x, dim, keepdim: total(_not_nan(x), dim, keepdim), _nansum_vjp,
         "sum of the elements over dim that are not nan", takes=REAL)
 ArrayOp("var", "input", _var, _var_vjp, "variance over dim", takes=FRACTIONS, fits=True)
 ArrayOp("std", "input", _std, _std_vjp, "standard deviation over dim", takes=FRACTIONS, fits=True)
 ArrayOp("var_mean", "input", _var_mean, _var_mean_vjp, "variance and mean over dim", takes=FRACTIONS, fits=True)
-ArrayOp("std_mean", "input", _std_mean, _std_mean_vjp, "standard deviation and mean over dim", takes=FRACTIONS, fits=True)
+ArrayOp("std_mean", "input", _std_mean, _std_mean_vjp, "standard deviation and mean over dim",
+        takes=FRACTIONS, fits=True)
 ArrayOp("logsumexp", "input", _logsumexp, _logsumexp_vjp, "log of the sum of e**input over dim", takes=FRACTIONS)
-ArrayOp("any", "input", lambda x, dim, keepdim: (x != 0).any(axis=dim, keepdims=keepdim), None, "whether an element over dim is not 0")
-ArrayOp("all", "input", lambda x, dim, keepdim: (x != 0).all(axis=dim, keepdims=keepdim), None, "whether no element over dim is 0")
-ArrayOp("count_nonzero", "input", lambda x, dim: (x != 0).sum(axis=dim, dtype=np.int64), None, "number of elements over dim that are not 0")
+ArrayOp("any", "input", lambda x, dim, keepdim: (x != 0).any(axis=dim, keepdims=keepdim), None,
+        "whether an element over dim is not 0")
+ArrayOp("all", "input", lambda x, dim, keepdim: (x != 0).all(axis=dim, keepdims=keepdim), None,
+        "whether no element over dim is 0")
+ArrayOp("count_nonzero", "input", lambda x, dim: (x != 0).sum(axis=dim, dtype=np.int64), None,
+        "number of elements over dim that are not 0")
 # fmt: on
 
 
@@ -185,8 +191,8 @@ ArrayOp("count_nonzero", "input", lambda x, dim: (x != 0).sum(axis=dim, dtype=np
 def sum(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """Sum of the elements over the axes ``dim`` (an int, several, or None for all).
 
-    Bools and integers are summed in int64, 16-bit floats in float32; with ``dtype`` the elements are cast first.
-    Gradient: ``g`` for each element. Source: torch.sum.
+    Bools and integers are summed in int64, 16-bit floats in float32; with ``dtype`` the elements are
+    cast first. Gradient: ``g`` for each element. Source: torch.sum.
 
     >>> import autograd_gpu as torch
     >>> torch.tensor([[1, 2], [3, 4]]).sum(0)
@@ -206,7 +212,16 @@ def sum_to_size(input: Any, *size: Any) -> Any:
     missing = input.ndim - len(wanted)
     if missing < 0 or [n for n, m in zip(wanted, input.shape[missing:], strict=True) if n not in (1, m)]:
         raise ShapeError(f"size {{{list(wanted)}}} is not expandable to size {{{list(input.shape)}}}.")
-    return input if wanted == tuple(input.shape) else TABLE.sum_to_size(input, size=wanted)
+    if not wanted:
+        return TABLE.sum_all(input)
+    if wanted == tuple(input.shape):
+        return input
+    dims = (
+        *range(missing),
+        *(d for d in range(missing, input.ndim) if wanted[d - missing] != input.shape[d]),
+    )
+    total = TABLE.sum(input, dim=dims, keepdim=True)
+    return TABLE.view(total, size=wanted) if missing else total
 
 
 @public
@@ -214,11 +229,13 @@ def sum_to_size(input: Any, *size: Any) -> Any:
 def mean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """Mean over the axes ``dim`` (an int, several, or None for all), of floating or complex elements.
 
-    With ``dtype`` the elements are cast first. Gradient: ``g / n`` for each of the n elements. Source: torch.mean.
+    With ``dtype`` the elements are cast first. Gradient: ``g / n`` for each of n elements. Source: torch.mean.
     """
     if (dtype or input.dtype).category < FLOAT:
-        got = f"{'Input' if dtype is None else 'Optional'} dtype must be either a floating point or complex dtype. Got"
-        raise DtypeError(f"mean(): could not infer output dtype. {got}: {(dtype or input.dtype).scalar_name}")
+        raise DtypeError(
+            f"mean(): could not infer output dtype. {'Input' if dtype is None else 'Optional'} dtype must be either "
+            f"a floating point or complex dtype. Got: {(dtype or input.dtype).scalar_name}"
+        )
     if dtype is not None:
         input = cast(input, dtype)
     if dim is None and not keepdim:
@@ -257,7 +274,9 @@ def _deviation(
     if isinstance(dim, bool):
         dim, unbiased = None, dim
     if unbiased is not None and correction is not None:
-        raise TypeError(f"{name}() takes unbiased or correction, but got unbiased={unbiased} and {correction=}")
+        raise TypeError(
+            f"{name}() takes unbiased or correction, but got unbiased={unbiased} and {correction=}"
+        )
     if input.dtype.category < FLOAT:
         who = name if name.endswith("mean") else "std and var"
         raise DtypeError(f"{who} only support floating point and complex dtypes")
@@ -265,8 +284,8 @@ def _deviation(
     dims = dims_of(dim, input.ndim)
     if count(input.shape, dims) - correction <= 0:
         warnings.warn(
-            f"{name}(): degrees of freedom is <= 0. Correction should be strictly less than the reduction factor "
-            "(input numel divided by output numel).",
+            f"{name}(): degrees of freedom is <= 0. Correction should be strictly less than the reduction "
+            "factor (input numel divided by output numel).",
             UserWarning,
             stacklevel=4,
         )
@@ -276,7 +295,12 @@ def _deviation(
 @public
 @numpy_names
 def var(
-    input: Any, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
+    input: Any,
+    dim: Any = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
 ) -> Any:
     """Variance over ``dim``: squared deviations from the mean, summed and divided by ``n - correction``.
 
@@ -293,16 +317,26 @@ def var(
 @public
 @numpy_names
 def std(
-    input: Any, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
+    input: Any,
+    dim: Any = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
 ) -> Any:
-    """Standard deviation over ``dim``, the root of ``var``; its gradient is 0 where it is 0. Source: torch.std."""
+    """Standard deviation over ``dim``, the root of ``var``; where it is 0, so is its gradient. Source: torch.std."""
     return _deviation("std", input, dim, unbiased, keepdim, correction)
 
 
 @public(method=False)
 @numpy_names
 def var_mean(
-    input: Any, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
+    input: Any,
+    dim: Any = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
 ) -> Any:
     """``(var, mean)`` over ``dim``. Source: torch.var_mean."""
     return _deviation("var_mean", input, dim, unbiased, keepdim, correction)
@@ -311,7 +345,12 @@ def var_mean(
 @public(method=False)
 @numpy_names
 def std_mean(
-    input: Any, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
+    input: Any,
+    dim: Any = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
 ) -> Any:
     """``(std, mean)`` over ``dim``. Source: torch.std_mean."""
     return _deviation("std_mean", input, dim, unbiased, keepdim, correction)

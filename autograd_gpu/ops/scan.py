@@ -1,4 +1,4 @@
-"""Scans: each element combined with all before it along an axis; and products, whose gradient is made of scans."""
+"""Scans: each element combined with all before it along an axis; and products, whose gradients are scans."""
 
 from collections.abc import Callable
 from math import inf
@@ -66,18 +66,20 @@ def _recurrence(x: Any, a: Any, dim: int, reverse: bool) -> Any:
     if not x.ndim:
         return x.copy()
     if reverse:
-        return of(x).xp.flip(_recurrence(of(x).xp.flip(x, dim), of(x).xp.flip(a, dim), dim, reverse=False), dim)
+        return of(x).xp.flip(
+            _recurrence(of(x).xp.flip(x, dim), of(x).xp.flip(a, dim), dim, reverse=False), dim
+        )
     return by_doubling(_after, (x, a), dim)[0]
 
 
-def _recurrence_vjp(g: Any, a: Any, dim: int, reverse: bool) -> Any:
-    ahead = TABLE.shift(a, dim=dim, by=1 if reverse else -1, fill=0)
+def _recurrence_vjp(g: Any, factor: Any, dim: int, reverse: bool) -> Any:
+    ahead = TABLE.shift(factor, dim=dim, by=1 if reverse else -1, fill=0)
     return TABLE.recurrence(g, conj(ahead), dim=dim, reverse=not reverse)
 
 
-def _recurrence_factor_vjp(g: Any, a: Any, y: Any, dim: int, reverse: bool) -> Any:
+def _recurrence_factor_vjp(g: Any, factor: Any, y: Any, dim: int, reverse: bool) -> Any:
     before = TABLE.shift(y, dim=dim, by=-1 if reverse else 1, fill=0)
-    return _recurrence_vjp(g, a, dim, reverse) * conj(before)
+    return _recurrence_vjp(g, factor, dim, reverse) * conj(before)
 
 
 def _products_before(x: Any, dim: int) -> Any:
@@ -132,8 +134,7 @@ def _logcumsumexp_vjp(g: Any, input: Any, y: Any, dim: int) -> Any:
 ArrayOp("shift", "input", _shift, lambda g, dim, by, fill: TABLE.shift(g, dim=dim, by=-by, fill=0),
         "the elements moved by one place, and a number where none comes in")
 ArrayOp("recurrence", "input, factor", _recurrence,
-        {"input": lambda g, factor, dim, reverse: _recurrence_vjp(g, factor, dim, reverse),
-         "factor": lambda g, factor, y, dim, reverse: _recurrence_factor_vjp(g, factor, y, dim, reverse)},
+        {"input": _recurrence_vjp, "factor": _recurrence_factor_vjp},
         "y[i] = input[i] + factor[i] y[i - 1]", takes=FRACTIONS)
 ArrayOp("cumsum", "input", in_float32(lambda x, dim: _running(x, "cumsum", dim)),
         lambda g, dim: TABLE.flip(TABLE.cumsum(TABLE.flip(g, dims=(dim,)), dim=dim), dims=(dim,)),
@@ -142,7 +143,8 @@ ArrayOp("cumprod", "input", in_float32(lambda x, dim: _running(x, "cumprod", dim
         "products of the elements up to each")
 ArrayOp("prod_all", "input", _prod, _prod_all_vjp, "product of all elements", node="ProdBackward0")
 ArrayOp("prod", "input", _prod, _prod_vjp, "product of the elements over dim", node="ProdBackward1")
-ArrayOp("logcumsumexp", "input", _logcumsumexp, _logcumsumexp_vjp, "log of the sums of e**input up to each", takes=(FLOAT,))
+ArrayOp("logcumsumexp", "input", _logcumsumexp, _logcumsumexp_vjp, "log of the sums of e**input up to each",
+        takes=(FLOAT,))
 # fmt: on
 
 
@@ -161,7 +163,7 @@ def prod(input: Any, dim: int | None = None, keepdim: bool = False, *, dtype: An
     return TABLE.prod(input, dim=dim_of(dim, input.ndim), keepdim=keepdim)
 
 
-@public
+@public(in_place=True)
 @numpy_names
 def cumsum(input: Any, dim: int, *, dtype: Any = None) -> Any:
     """Sum of the elements up to each along ``dim``; of bools and integers in int64. Source: torch.cumsum.
@@ -175,10 +177,10 @@ def cumsum(input: Any, dim: int, *, dtype: Any = None) -> Any:
     return TABLE.cumsum(input, dim=dim_of(dim, input.ndim))
 
 
-@public
+@public(in_place=True)
 @numpy_names
 def cumprod(input: Any, dim: int, *, dtype: Any = None) -> Any:
-    """Product of the elements up to each along ``dim``; zeros do no harm to the gradient. Source: torch.cumprod."""
+    """Product of the elements up to each along ``dim``; its gradient bears zeros. Source: torch.cumprod."""
     if dtype is not None:
         return cast(cumprod(cast(input, dtype), dim), dtype)
     return TABLE.cumprod(input, dim=dim_of(dim, input.ndim))

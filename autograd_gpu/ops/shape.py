@@ -1,4 +1,4 @@
-"""Views: the same memory in another shape, with other axes, or in part; copies only where no view is possible."""
+"""Views: the same memory in another shape or with other axes; a copy only where no view is possible."""
 
 from collections.abc import Iterable
 from math import prod
@@ -18,7 +18,7 @@ Shape = tuple[int, ...]
 
 
 def runs(shape: Shape, strides: Shape) -> list[int]:
-    """The sizes of the groups of axes, last first, within which elements are evenly spaced in memory.
+    """The sizes of the groups of axes, last first, within which elements are evenly spaced.
 
     >>> runs((2, 3, 4), (12, 4, 1)), runs((3, 2), (1, 3))
     ([24], [2, 3])
@@ -37,7 +37,7 @@ def runs(shape: Shape, strides: Shape) -> list[int]:
 
 
 def viewable(shape: Shape, strides: Shape, size: Shape) -> bool:
-    """Whether memory laid out by ``shape`` and ``strides`` can be seen in shape ``size`` (source: computeStride)."""
+    """Whether memory laid out by ``shape`` and ``strides`` can be seen as ``size`` (source: computeStride)."""
     if 0 in shape:
         return True
     wanted = [n for n in size if n != 1]
@@ -52,8 +52,8 @@ def viewable(shape: Shape, strides: Shape, size: Shape) -> bool:
 def _view(x: Any, size: Shape) -> Any:
     if not x.flags.c_contiguous and not viewable(x.shape, x.strides, size):
         raise ShapeError(
-            "view size is not compatible with input tensor's size and stride (at least one dimension spans across "
-            "two contiguous subspaces). Use .reshape(...) instead."
+            "view size is not compatible with input tensor's size and stride (at least one dimension spans "
+            "across two contiguous subspaces). Use .reshape(...) instead."
         )
     return x.reshape(size)
 
@@ -116,17 +116,23 @@ ArrayOp("reshape", "input", lambda x, size: x.reshape(size), _as_before,
         "the elements in another shape, copied if need be", node="UnsafeViewBackward0")
 ArrayOp("contiguous", "input", lambda x: of(x).xp.ascontiguousarray(x).reshape(x.shape), lambda g: g,
         "a copy with the last axis innermost", node="CloneBackward0")
-for _name, _node in (("squeeze_all", "SqueezeBackward0"), ("squeeze", "SqueezeBackward1"), ("squeeze_dims", "SqueezeBackward2")):
-    ArrayOp(_name, "input", lambda x, dim: x.squeeze(dim), _as_before, "without the axes dim, which have size 1", view=True, node=_node)
-ArrayOp("unsqueeze", "input", lambda x, dim: of(x).xp.expand_dims(x, dim), _as_before, "with an axis of size 1 at dim", view=True)
+for _name, _node in (("squeeze_all", "SqueezeBackward0"), ("squeeze", "SqueezeBackward1"),
+                     ("squeeze_dims", "SqueezeBackward2")):
+    ArrayOp(_name, "input", lambda x, dim: x.squeeze(dim), _as_before, "without the axes dim, which have size 1",
+            view=True, node=_node)
+ArrayOp("unsqueeze", "input", lambda x, dim: of(x).xp.expand_dims(x, dim), _as_before,
+        "with an axis of size 1 at dim", view=True)
 ArrayOp("expand", "input", _expand, lambda g, shape: TABLE.sum_to_size(g, size=shape),
         "axes of size 1 repeated to size, without a copy", view=True)
-ArrayOp("transpose", "input", _swapped, lambda g, dim0, dim1: TABLE.transpose(g, dim0=dim0, dim1=dim1), "two axes exchanged", view=True)
-ArrayOp("t", "input", lambda x: x.T, lambda g: TABLE.t(g), "a matrix transposed", view=True)
-ArrayOp("permute", "input", lambda x, dims: x.transpose(dims), lambda g, dims: TABLE.permute(g, dims=inverse(dims)),
-        "the axes in another order", view=True)
-ArrayOp("view_as_complex", "input", _view_as_complex, lambda g: TABLE.view_as_real(g), "pairs along the last axis as complex numbers", view=True)
-ArrayOp("view_as_real", "input", _view_as_real, lambda g: TABLE.view_as_complex(TABLE.contiguous(g)), "complex numbers as pairs along a last axis", view=True, takes=(COMPLEX,))
+ArrayOp("transpose", "input", _swapped, lambda g, dim0, dim1: TABLE.transpose(g, dim0=dim0, dim1=dim1),
+        "two axes exchanged", view=True)
+ArrayOp("t", "input", lambda x: x.T, lambda g: TABLE.t(g), "a matrix transposed", view=True)  # noqa: PLW0108
+ArrayOp("permute", "input", lambda x, dims: x.transpose(dims),
+        lambda g, dims: TABLE.permute(g, dims=inverse(dims)), "the axes in another order", view=True)
+ArrayOp("view_as_complex", "input", _view_as_complex, lambda g: TABLE.view_as_real(g),  # noqa: PLW0108
+        "pairs along the last axis as complex numbers", view=True)
+ArrayOp("view_as_real", "input", _view_as_real, lambda g: TABLE.view_as_complex(TABLE.contiguous(g)),
+        "complex numbers as pairs along a last axis", view=True, takes=(COMPLEX,))
 # fmt: on
 
 
@@ -142,10 +148,10 @@ def known_size(size: Shape, numel: int) -> Shape:
         fits = known == numel
     elif known:
         fits = numel % known == 0
-    elif (fits := numel == 0):
+    elif fits := numel == 0:
         raise ShapeError(
-            f"cannot reshape tensor of 0 elements into shape {list(size)} because the unspecified dimension size -1 "
-            "can be any value and is ambiguous"
+            f"cannot reshape tensor of 0 elements into shape {list(size)} because the unspecified dimension "
+            "size -1 can be any value and is ambiguous"
         )
     if not fits:
         raise ShapeError(f"shape '{list(size)}' is invalid for input of size {numel}")
@@ -210,7 +216,9 @@ def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
         return reshape(input, 1)
     if start == end:
         return input
-    return _reshaped(input, (*input.shape[:start], prod(input.shape[start : end + 1]), *input.shape[end + 1 :]))
+    return _reshaped(
+        input, (*input.shape[:start], prod(input.shape[start : end + 1]), *input.shape[end + 1 :])
+    )
 
 
 @public
@@ -275,8 +283,8 @@ def t(input: Any) -> Any:
 def _order(dims: Shape, ndim: int) -> Shape:
     if len(dims) != ndim:
         raise ShapeError(
-            "permute(sparse_coo): number of dimensions in the tensor input does not match the length of the desired "
-            f"ordering of dimensions i.e. input.dim() = {ndim} is not equal to len(dims) = {len(dims)}"
+            "permute(sparse_coo): number of dimensions in the tensor input does not match the length of the "
+            f"desired ordering of dimensions i.e. input.dim() = {ndim} is not equal to len(dims) = {len(dims)}"
         )
     order = tuple(dim_of(d, ndim) for d in dims)
     if len(set(order)) < ndim:
@@ -298,7 +306,7 @@ def permute(input: Any, dims: Iterable[int]) -> Any:
 
 @public
 def movedim(input: Any, source: Any, destination: Any) -> Any:
-    """The axes ``source`` (an int or several) moved to the places ``destination``, the others in their order."""
+    """The axes ``source`` (an int or several) moved to ``destination``, the others in their order."""
     ends = []
     for name, dims in (("source", source), ("destination", destination)):
         listed = (dims,) if not isinstance(dims, Iterable) else tuple(dims)
@@ -308,11 +316,9 @@ def movedim(input: Any, source: Any, destination: Any) -> Any:
         ends.append(places)
     if len(ends[0]) != len(ends[1]):
         raise ShapeError(
-            f"movedim: Invalid source or destination dims: source ({list(ends[0])} dims) should contain the same "
-            f"number of dims as destination ({list(ends[1])} dims)"
+            f"movedim: Invalid source or destination dims: source ({list(ends[0])} dims) should contain the "
+            f"same number of dims as destination ({list(ends[1])} dims)"
         )
-    if not input.ndim:
-        return input
     moved = dict(zip(ends[1], ends[0], strict=True))
     others = iter(d for d in range(input.ndim) if d not in ends[0])
     order = tuple(moved[d] if d in moved else next(others) for d in range(input.ndim))
@@ -327,25 +333,26 @@ def expanded_size(shape: Shape, size: Shape, typename: str) -> Shape:
     new = len(size) - len(shape)
     if new < 0:
         raise ShapeError(
-            f"expand(torch.{typename}{{{list(shape)}}}, size={list(size)}): the number of sizes provided ({len(size)}) "
-            f"must be greater or equal to the number of dimensions in the tensor ({len(shape)})"
+            f"expand(torch.{typename}{{{list(shape)}}}, size={list(size)}): the number of sizes provided "
+            f"({len(size)}) must be greater or equal to the number of dimensions in the tensor ({len(shape)})"
         )
     for i, (n, wanted) in enumerate(zip((None,) * new + tuple(shape), size, strict=True)):
         if n is None and wanted < 0:
             raise ShapeError(
-                f"The expanded size of the tensor ({wanted}) isn't allowed in a leading, non-existing dimension {i}"
+                f"The expanded size of the tensor ({wanted}) isn't allowed in a leading, non-existing "
+                f"dimension {i}"
             )
         if n not in (None, 1, wanted) and wanted != -1:
             raise ShapeError(
-                f"The expanded size of the tensor ({wanted}) must match the existing size ({n}) at non-singleton "
-                f"dimension {i}.  Target sizes: {list(size)}.  Tensor sizes: {list(shape)}"
+                f"The expanded size of the tensor ({wanted}) must match the existing size ({n}) at "
+                f"non-singleton dimension {i}.  Target sizes: {list(size)}.  Tensor sizes: {list(shape)}"
             )
     return tuple(shape[i - new] if n == -1 else n for i, n in enumerate(size))
 
 
 @public(function_too=False)
 def expand(self: Any, *size: Any) -> Any:
-    """Axes of size 1 repeated to ``size`` (-1 keeps one), new ones in front, without a copy. Source: torch.Tensor.expand."""
+    """Axes of size 1 repeated to ``size`` (-1 keeps one) without a copy. Source: torch.Tensor.expand."""
     return TABLE.expand(self, size=expanded_size(self.shape, size_args(size), self.dtype.typename))
 
 
@@ -363,25 +370,31 @@ def broadcast_to(input: Any, size: Iterable[int]) -> Any:
 
 @public(method=False)
 def broadcast_shapes(*shapes: Any) -> Size:
-    """The shape that tensors of ``shapes`` broadcast to; ints count as 1-d shapes. Source: torch.broadcast_shapes."""
-    listed = [(shape,) if not isinstance(shape, Iterable) else tuple(shape) for shape in shapes]
+    """The shape that ``shapes`` broadcast to; ints are 1-d shapes. Source: torch.broadcast_shapes."""
     result: Shape = ()
-    for i, shape in enumerate(listed):
+    for i, given in enumerate(shapes):
+        shape = tuple(given) if isinstance(given, Iterable) else (given,)
         try:
             result = broadcast(result, shape)
         except ShapeError:
-            place = next(j for j in range(1, len(shape) + 1) if 1 not in (shape[-j], result[-j]) and shape[-j] != result[-j])
+            pairs = enumerate(zip(reversed(shape), reversed(result), strict=False), 1)
+            place, n = next((j, n) for j, (n, m) in pairs if n != m and 1 not in (n, m))
             raise ShapeError(
-                f"Attempting to broadcast a dimension of length {shape[-place]} at {-place}! Mismatching argument at "
-                f"index {i} had {shape}; but expected shape should be broadcastable to {list(result)}"
+                f"Attempting to broadcast a dimension of length {n} at {-place}! Mismatching argument at index {i} "
+                f"had {shape}; but expected shape should be broadcastable to {list(result)}"
             ) from None
     return Size(result)
+
+
+def several(tensors: tuple[Any, ...]) -> tuple[Any, ...]:
+    """``f(a, b)`` and ``f([a, b])`` mean the same: the tensors as a tuple."""
+    return tuple(tensors[0]) if len(tensors) == 1 and isinstance(tensors[0], list | tuple) else tensors
 
 
 @public(method=False)
 def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
     """``tensors`` expanded to the shape that they broadcast to. Source: torch.broadcast_tensors."""
-    listed = tensor_list("broadcast_tensors", tensors[0] if len(tensors) == 1 and isinstance(tensors[0], list | tuple) else tensors)
+    listed = tensor_list("broadcast_tensors", several(tensors))
     size: Shape = ()
     for tensor in listed:
         size = broadcast(size, tuple(tensor.shape))
@@ -390,8 +403,7 @@ def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
 
 def _atleast(ndim: int, tensors: Any) -> Any:
     """Each tensor with at least ``ndim`` axes, as NumPy adds them."""
-    if len(tensors) == 1 and isinstance(tensors[0], list | tuple):
-        tensors = tensors[0]
+    tensors = several(tensors)
     if len(tensors) > 1:
         return tuple(_atleast(ndim, (tensor,)) for tensor in tensors)
     (tensor,) = tensors

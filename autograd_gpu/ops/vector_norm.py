@@ -37,7 +37,7 @@ def _quotient(a: Any, b: Any) -> Any:
 
 @in_float32
 def _norm_vjp(g: Any, input: Any, y: Any, ord: float, dim: Dims, keepdim: bool) -> Any:
-    """``g x |x|**(p - 2) y**(1 - p)``; for infinite p those share ``g`` that have the greatest (least) size."""
+    """``g x |x|**(p - 2) y**(1 - p)``; for infinite p, those of the greatest (least) size share ``g``."""
     if ord == 0:
         return None
     g, y = keep(g, dim, keepdim), keep(y, dim, keepdim)
@@ -93,7 +93,8 @@ def vector_norm(x: Any, ord: float = 2, dim: Any = None, keepdim: bool = False, 
     """
     if x.dtype.category < FLOAT:
         raise DtypeError(
-            f"linalg.vector_norm: Expected a floating point or complex tensor as input. Got {x.dtype.scalar_name}"
+            "linalg.vector_norm: Expected a floating point or complex tensor as input. Got "
+            f"{x.dtype.scalar_name}"
         )
     dims = dims_of(dim, x.ndim)
     if ord in (inf, -inf) or ord < 0:
@@ -105,7 +106,11 @@ def vector_norm(x: Any, ord: float = 2, dim: Any = None, keepdim: bool = False, 
 def _check_nonempty(ord: float, x: Any, dims: Dims | None) -> None:
     for d in range(x.ndim) if dims is None else dims:
         if x.ndim and x.shape[d] == 0:
-            where = "an empty tensor because the" if dims is None else f"the dimension {d}because this dimension is empty and the"
+            where = (
+                "an empty tensor because the"
+                if dims is None
+                else f"the dimension {d}because this dimension is empty and the"
+            )
             raise ShapeError(
                 f"linalg.vector_norm cannot compute the {ord} norm on {where} operation does not have an identity"
             )
@@ -116,7 +121,9 @@ def _check_nonempty(ord: float, x: Any, dims: Dims | None) -> None:
 def norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """The vector norm of order ``p`` over ``dim``; "fro" is 2. Source: torch.norm."""
     if p == "nuc":
-        raise Unsupported("norm(p='nuc') is not part of autograd_gpu; it is linalg.svd's singular values, summed")
+        raise Unsupported(
+            "norm(p='nuc') is not part of autograd_gpu; it is linalg.svd's singular values, summed"
+        )
     if isinstance(p, str) and p != "fro":
         raise ShapeError(f"linalg.matrix_norm: Order {p} not supported.")
     return vector_norm(input, 2 if p in ("fro", None) else p, dim, keepdim, dtype=dtype)

@@ -1,19 +1,15 @@
 """Dropout: some elements, or channels, become 0 at random, and the others are scaled up for it."""
 
 import warnings
-from functools import partial
 from math import sqrt
 from typing import Any
 
-import numpy as np
-
-from ..backends import of
 from ..dtypes import FLOAT
-from ..dtypes import of as dtype_of
 from ..errors import DtypeError, ShapeError
-from ..generator import default_generator
-from ..layout import arranged
+from ..layouts import arranged
 from ..op import functional, public
+from ..random import stream_of
+from ..tensor import Tensor
 
 Shape = tuple[int, ...]
 
@@ -25,41 +21,44 @@ def _check_probability(p: float) -> None:
         raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
 
 
-def _kept(array: Any, size: Shape, keep: float) -> Any:
-    """Numbers of ``size`` for ``array``: 1 with probability ``keep``, else 0, in its dtype.
+def _kept(input: Tensor, size: Shape, keep: float) -> Any:
+    """An array of ``size`` on the device of ``input``, in its dtype: 1 with probability ``keep``, else 0."""
+    stream = stream_of(None, input.device)
 
-    On the CPU they are those that PyTorch draws; on CUDA they are drawn there, from CuPy's own stream.
-    """
-    if not isinstance(array, np.ndarray):
-        return (of(array).xp.random.random_sample(size, np.float32) < keep).astype(array.dtype)
-    draw = partial(default_generator.bernoulli_scalar, p=keep, dtype=dtype_of(array.dtype))
-    return arranged(array, draw) if size == array.shape else draw(size)
+    def draw(shape: Shape, _: bool = True) -> Any:
+        return stream.bernoulli_scalar(shape, keep, input.dtype)
+
+    with input._type.backend.Scope(input.device):
+        return arranged(input.array, draw) if size == input.shape else draw(size)
 
 
-def _times(input: Any, factor: Any, inplace: bool) -> Any:
+def _times(input: Tensor, factor: Any, inplace: bool) -> Tensor:
     return input.mul_(factor) if inplace else input * factor
 
 
-def _drop(input: Any, size: Shape, p: float, inplace: bool) -> Any:
+def _like(x: Any, input: Tensor) -> Any:
+    """``x``, which may be a scalar of NumPy's, as an array of the dtype of ``input``."""
+    return input._type.backend.xp.asarray(x, input._type.numpy)
+
+
+def _drop(input: Tensor, size: Shape, p: float, inplace: bool) -> Tensor:
     """``input`` with a share ``p`` of its parts, of which ``size`` tells the number, set to 0."""
     if input.dtype.category < FLOAT:
         raise DtypeError(
             f"result type Float can't be cast to the desired output type {input.dtype.scalar_name}"
         )
-    if p == 1:
-        return _times(input, 0, inplace)
-    mask = _kept(input.array, size, 1 - p)
-    return _times(input, (mask / (1 - p)).astype(mask.dtype, copy=False), inplace)
+    factor = _like(_kept(input, size, 1 - p) / (1 - p), input) if p < 1 else 0
+    return _times(input, factor, inplace)
 
 
 @public(name="dropout", method=False)
-def native_dropout(input: Any, p: float, train: bool) -> Any:
+def native_dropout(input: Tensor, p: float, train: bool) -> Tensor:
     """``dropout`` with the signature of torch.dropout."""
     return dropout(input, p, train)
 
 
 @functional
-def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
+def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """In training, each element becomes 0 with probability ``p``, and is divided by ``1 - p`` otherwise.
 
     So its expectation stays. After ``manual_seed`` the CPU draws what PyTorch's CPU draws. Gradient: ``g``
@@ -75,7 +74,7 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = F
     return _drop(input, tuple(input.shape), p, inplace)
 
 
-def _feature_dropout(input: Any, p: float, training: bool, inplace: bool) -> Any:
+def _feature_dropout(input: Tensor, p: float, training: bool, inplace: bool) -> Tensor:
     """``dropout`` of whole channels of an input (N, C, ...)."""
     if not training or p == 0 or 0 in input.shape:
         return input
@@ -85,7 +84,7 @@ def _feature_dropout(input: Any, p: float, training: bool, inplace: bool) -> Any
 
 
 @functional
-def dropout1d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
+def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """``dropout`` of whole channels of an input (N, C, L) or (C, L).
 
     Source: torch.nn.functional.dropout1d.
@@ -108,8 +107,8 @@ def _warn_of_axes(name: str, ndim: int, axes: int) -> None:
     if ndim not in (axes + 1, axes + 2):
         warnings.warn(
             f"{name}: Received a {ndim}-D input to {name}, which is deprecated and will result in an error "
-            "in a future release. To retain the behavior and silence this warning, please use dropout instead."
-            f" Note that {name} exists to provide channel-wise dropout on inputs with {axes} spatial "
+            "in a future release. To retain the behavior and silence this warning, please use dropout "
+            f"instead. Note that {name} exists to provide channel-wise dropout on inputs with {axes} spatial "
             "dimensions, a channel dimension, and an optional batch dimension "
             f"(i.e. {axes + 1}D or {axes + 2}D inputs).",
             stacklevel=3,
@@ -117,7 +116,7 @@ def _warn_of_axes(name: str, ndim: int, axes: int) -> None:
 
 
 @functional
-def dropout2d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
+def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """``dropout`` of whole channels of an input (N, C, H, W). Source: torch.nn.functional.dropout2d."""
     _check_probability(p)
     _warn_of_axes("dropout2d", input.ndim, 2)
@@ -134,7 +133,7 @@ def dropout2d(input: Any, p: float = 0.5, training: bool = True, inplace: bool =
 
 
 @functional
-def dropout3d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
+def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """``dropout`` of whole channels of an input (N, C, D, H, W) or (C, D, H, W).
 
     Source: torch.nn.functional.dropout3d.
@@ -148,7 +147,7 @@ def dropout3d(input: Any, p: float = 0.5, training: bool = True, inplace: bool =
 
 
 @functional
-def alpha_dropout(input: Any, p: float = 0.5, training: bool = False, inplace: bool = False) -> Any:
+def alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
     """``dropout`` for selu: elements become its limit for negative numbers; mean and variance are restored.
 
     Source: torch.nn.functional.alpha_dropout; Klambauer et al. 2017.
@@ -158,9 +157,8 @@ def alpha_dropout(input: Any, p: float = 0.5, training: bool = False, inplace: b
         return input
     if p == 1:
         return _times(input, 0, inplace)
-    kept = _kept(input.array, tuple(input.shape), 1 - p)
+    kept = _kept(input, tuple(input.shape), 1 - p)
     scale = 1 / sqrt((ALPHA * ALPHA * p + 1) * (1 - p))
-    shift = (kept - 1) * (ALPHA * scale) + ALPHA * scale * p
-    result = _times(input, (kept * scale).astype(kept.dtype, copy=False), inplace)
-    shift = shift.astype(kept.dtype, copy=False)
+    result = _times(input, _like(kept * scale, input), inplace)
+    shift = _like((kept - 1) * (ALPHA * scale) + ALPHA * scale * p, input)
     return result.add_(shift) if inplace else result + shift

@@ -57,8 +57,19 @@ def inner_to_outer(shape: tuple[int, ...], strides: tuple[int, ...]) -> list[int
     return order
 
 
+def outer_to_inner(x: Any) -> list[int]:
+    """The axes of an array by shrinking stride."""
+    return inner_to_outer(x.shape, x.strides)[::-1]
+
+
+def in_order(x: Any) -> bool:
+    """Whether the strides of an array shrink from axis to axis, axes of size 1 left out."""
+    axes = [axis for axis in outer_to_inner(x) if x.shape[axis] != 1]
+    return axes == sorted(axes)
+
+
 def arranged(x: Any, make: Callable[[tuple[int, ...]], Any]) -> Any:
-    """An array of the shape of ``x``, filled by ``make`` in the order in which ``x`` lies in memory."""
-    order = inner_to_outer(x.shape, x.strides)[::-1]
+    """An array of the shape of ``x``, filled by ``make(shape)`` in the order in which ``x`` lies in memory."""
+    order = outer_to_inner(x)
     array = make(tuple(x.shape[axis] for axis in order))
     return array.transpose([order.index(axis) for axis in range(len(order))])

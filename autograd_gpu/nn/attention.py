@@ -3,24 +3,24 @@
 from math import inf, sqrt
 from typing import Any
 
-from ..backends import of
 from ..dtypes import bool_
 from ..errors import DtypeError, ShapeError
 from ..op import TABLE, functional
+from ..tensor import Tensor
 from .dropout import dropout
 
 
 @functional
 def scaled_dot_product_attention(
-    query: Any,
-    key: Any,
-    value: Any,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
     attn_mask: Any = None,
     dropout_p: float = 0.0,
     is_causal: bool = False,
     scale: float | None = None,
     enable_gqa: bool = False,
-) -> Any:
+) -> Tensor:
     """``softmax(query @ key.mT * scale + attn_mask) @ value``.
 
     Shapes: query (..., L, E), key (..., S, E), value (..., S, V) -> (..., L, V). ``scale`` is ``1 / sqrt(E)``
@@ -35,7 +35,7 @@ def scaled_dot_product_attention(
     root = sqrt(1 / sqrt(query.shape[-1]) if scale is None else scale)
     scores = (query * root) @ (key.transpose(-2, -1) * root)
     if is_causal:
-        attn_mask = of(query.array).xp.tri(query.shape[-2], key.shape[-2], dtype=bool)
+        attn_mask = query._type.backend.xp.tri(query.shape[-2], key.shape[-2], dtype=bool)
     if attn_mask is not None:
         masks = attn_mask.dtype == bool_.numpy or attn_mask.dtype is bool_
         scores = TABLE.where(attn_mask, scores, -inf) if masks else scores + attn_mask
@@ -43,7 +43,7 @@ def scaled_dot_product_attention(
     return dropout(weights, dropout_p) @ value
 
 
-def _repeated(x: Any, heads: int) -> Any:
+def _repeated(x: Tensor, heads: int) -> Tensor:
     """``x`` (..., H, S, E) with each head repeated, to have ``heads`` in all."""
     *batch, own, length, features = x.shape
     shared = x.unsqueeze(-3).expand(*batch, own, heads // own, length, features)
@@ -60,11 +60,11 @@ _CNAMES = {
 }
 
 
-def _cname(x: Any) -> str:
+def _cname(x: Tensor) -> str:
     return _CNAMES.get(x.dtype.name, x.dtype.name)
 
 
-def _check(query: Any, key: Any, value: Any, attn_mask: Any, is_causal: bool) -> None:
+def _check(query: Tensor, key: Tensor, value: Tensor, attn_mask: Any, is_causal: bool) -> None:
     if min(query.ndim, key.ndim, value.ndim) < 2:
         raise ShapeError(
             "Expected query, key, and value to all be  at least 2 dimensional, but got query.dim: "

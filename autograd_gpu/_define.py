@@ -1,0 +1,17 @@
+"""Imports what defines operations and functions of Tensors, and then gives Tensor its methods."""
+
+from . import (  # noqa: F401
+    backward,
+    conversion,
+    creation,
+    indexing,
+    interchange,
+    metadata,
+    ops,
+    sampling,
+    topython,
+    typeinfo,
+)
+from .methods import install
+
+install()

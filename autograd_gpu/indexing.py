@@ -1,0 +1,222 @@
+"""``x[key]``, ``x[key] = value``, and writing a whole tensor over: ``copy_``, ``fill_``, ``zero_``.
+
+A recorded assignment goes by ``views.py``: to a view, it makes its base a ``CopySlices``. Where nothing is
+recorded the memory is written to directly.
+"""
+
+import warnings
+from numbers import Number
+from typing import Any
+
+import numpy as np
+
+from .creation import as_held
+from .dtypes import COMPLEX, bool_
+from .errors import DtypeError, GraphError, ShapeError
+from .extend import extends_tensor
+from .keys import Key, parse
+from .modes import modes
+from .op import TABLE
+from .ops.index import ALIAS, SELECT, check_mask, on_device_of, placed_indices, values_for
+from .ops.linalg import C_NAMES
+from .ops.shape import expanded_size
+from .shapes import broadcast
+from .tensor import LEAF, Tensor, wrap
+from .views import check_memory, check_writable, is_recorded, write, written_by_user
+
+
+def getitem(self: Tensor, key: Any) -> Tensor:
+    """The part of a tensor that ``key`` names: a view, or a copy if there are index tensors or masks in it."""
+    if key.__class__ is int and self._shape and -self._shape[0] <= key < self._shape[0]:
+        return SELECT(self, key=(key, ...))  # type: ignore[no-any-return]
+    op, view, entries = parse(self, key)
+    if not entries:
+        return (op or ALIAS)(self, key=view)  # type: ignore[no-any-return]
+    part = self if op is None else op(self, key=view)
+    indices, params = placed_indices(part, entries)
+    return TABLE.index(part, *indices, **params)  # type: ignore[no-any-return]
+
+
+def setitem(self: Tensor, key: Any, value: Any) -> None:
+    """Write ``value`` (a number, Tensor or array, which is broadcast and cast) into the part that ``key`` names."""
+    parsed = parse(self, key)
+    value = assignable(value, self)
+    check_part_writable(self, parsed)
+    if parsed.entries:
+        _assign_picked(self, parsed, value)
+    elif is_recorded((self, value)):
+        part = self if parsed.op is None else parsed.op(self, key=parsed.view)
+        _assign(part, value)
+    else:
+        _store(self, self.array[parsed.view], value)
+
+
+def assignable(value: Any, target: Tensor) -> Any:
+    """``value`` as a Tensor, or as a number that the dtype of ``target`` has."""
+    if isinstance(value, Tensor):
+        return value
+    if isinstance(value, np.ndarray) or type(value).__module__.partition(".")[0] == "cupy":
+        return wrap(value)
+    if isinstance(value, Number | np.bool_):
+        return number(value, target)
+    raise TypeError(f"can't assign a {type(value).__name__} to a torch.{target.dtype.typename}")
+
+
+def number(value: Any, target: Tensor) -> Any:
+    """A Python number as one that the dtype of ``target`` has; DtypeError if it has none near it."""
+    if isinstance(value, complex) and target.dtype.category != COMPLEX:
+        raise DtypeError(f"value cannot be converted to type {C_NAMES[target.dtype.name]} without overflow")
+    return as_held(value, target.dtype)
+
+
+def check_part_writable(tensor: Tensor, key: Key) -> None:
+    """Raise if autograd forbids to write to the part of ``tensor`` that ``key`` names."""
+    if tensor._node is LEAF and modes.grad and (key.op is not None or key.entries):
+        raise GraphError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
+    check_writable(tensor)
+
+
+def _fitted(value: Tensor, target: Tensor) -> Tensor:
+    """``value`` in the type and shape of ``target``; ShapeError if it cannot be broadcast to it."""
+    shape = target._shape
+    extra = len(value._shape) - len(shape)
+    if extra > 0 and set(value._shape[:extra]) == {1}:
+        value = TABLE.view(value, size=value._shape[extra:])
+    expanded_size(value._shape, shape, value.dtype.typename)
+    if value._type is not target._type:
+        value = cast_like(value, target)
+    return value if value._shape == shape else TABLE.expand(value, size=shape)
+
+
+def cast_like(value: Tensor, target: Tensor) -> Tensor:
+    """``value`` in the dtype and on the device of ``target``; a complex one loses its imaginary part."""
+    if value.dtype.category == COMPLEX > target.dtype.category:
+        warnings.warn("Casting complex values to real discards the imaginary part", UserWarning, stacklevel=4)
+        value = TABLE.real(value)
+    return TABLE.to(value, type_=target._type)  # type: ignore[no-any-return]
+
+
+def _constant(value: Any, target: Tensor) -> Tensor:
+    """A number in the type and shape of ``target``."""
+    with target._type.backend.Scope(target.device):
+        return TABLE.filled(target.detach(), value)  # type: ignore[no-any-return]
+
+
+def _assign(target: Tensor, value: Any) -> None:
+    """Write ``value`` (a number or Tensor) into all of ``target``, recorded."""
+    if isinstance(value, Tensor):
+        value = _fitted(value, target)
+        if target._base is None:
+            value = TABLE.copied(target, value)
+    elif target._base is None:
+        value = TABLE.filled_with(target, value)
+    else:
+        value = _constant(value, target)
+    write(target, value)
+
+
+def _store(tensor: Tensor, array: Any, value: Any) -> None:
+    """Write ``value`` into ``array``, a part of the memory of ``tensor``; nothing is recorded."""
+    backend = tensor._type.backend
+    if isinstance(value, Tensor):
+        with np.errstate(all="ignore"):
+            value = _fitted(value.detach(), wrap(array, tensor._type)).array
+    check_memory(array)
+    with backend.Scope(tensor.device):
+        array[...] = value
+    written_by_user(tensor._counter, "")
+
+
+def _assign_picked(self: Tensor, key: Key, value: Any) -> None:
+    """Write ``value`` where index tensors name elements of a view of ``self``."""
+    part = self if key.op is None else key.op(self, key=key.view)
+    if _is_one_mask(key) and not getattr(value, "_shape", ()):
+        _assign_masked(part, *key.entries[0], value)
+        return
+    indices, params = placed_indices(part, key.entries)
+    if isinstance(value, Tensor):
+        if value._type.device is not part._type.device:
+            value = TABLE.to(value, type_=part._type.with_dtype(value.dtype))
+        value = values_for(part, value, indices, params)
+    plain = params["merged"] is None or part.array.flags.c_contiguous
+    if plain and not is_recorded((part, value)):
+        check_memory(part.array)
+        array = part.array if params["merged"] is None else part.array.reshape(params["merged"])
+        raw = value.array if isinstance(value, Tensor) else value
+        with part._type.backend.Scope(part.device):
+            part._type.backend.indexing.put(array, [index.array for index in indices], params["dims"], raw)
+        written_by_user(part._counter, "")
+    else:
+        write(part, TABLE.index_put(part, value, *indices, **params, accumulate=False))
+
+
+def _is_one_mask(key: Key) -> bool:
+    return len(key.entries) == 1 and key.entries[0][1].dtype is bool_
+
+
+def _assign_masked(part: Tensor, dim: int, mask: Tensor, value: Any) -> None:
+    """``part[mask] = value``, a number or 0-d tensor: how many elements that are needs not be known."""
+    mask = on_device_of(part, mask)
+    check_mask(mask, part._shape, dim)
+    mask = TABLE.reshape(mask, size=mask._shape + (1,) * (part.ndim - dim - mask.ndim))
+    if isinstance(value, Tensor) and value._type is not part._type:
+        value = cast_like(value, part)
+    if is_recorded((part, value)):
+        write(part, TABLE.masked_put(part, mask, value))
+        return
+    check_memory(part.array)
+    with part._type.backend.Scope(part.device):
+        raw = value.array if isinstance(value, Tensor) else value
+        part._type.backend.xp.copyto(part.array, raw, casting="unsafe", where=mask.array)
+    written_by_user(part._counter, "")
+
+
+@extends_tensor
+class Indexing(Tensor):
+    """Elements and parts; writing all elements over."""
+
+    __slots__ = ()
+    __getitem__ = getitem
+    __setitem__ = setitem
+
+    def copy_(self, src: Any, non_blocking: bool = False) -> Tensor:
+        """Write the elements of ``src`` here, broadcast and cast; also from another device.
+
+        Gradient: ``g`` for ``src``, 0 for what was here. Source: torch.Tensor.copy_.
+
+        >>> import autograd_gpu as torch
+        >>> torch.zeros(3).copy_(torch.tensor([1, 2, 3]))
+        tensor([1., 2., 3.])
+        """
+        if not isinstance(src, Tensor):
+            raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}")
+        check_writable(self)
+        if (shape := broadcast(self._shape, src._shape)) != self._shape:
+            raise ShapeError(
+                f"output with shape {list(self._shape)} doesn't match the broadcast shape {list(shape)}"
+            )
+        return self._write_over(src)
+
+    def fill_(self, value: Any) -> Tensor:
+        """Write ``value`` (a number or 0-d tensor) everywhere. Source: torch.Tensor.fill_."""
+        if isinstance(value, Tensor) and value._shape:
+            raise ShapeError(
+                "fill_ only supports 0-dimension value tensor but got tensor with "
+                f"{len(value._shape)} dimensions."
+            )
+        check_writable(self)
+        return self._write_over(value if isinstance(value, Tensor) else number(value, self))
+
+    def zero_(self) -> Tensor:
+        """Write zeros everywhere. Source: torch.Tensor.zero_."""
+        check_writable(self)
+        if is_recorded((self,)) and self._base is None:
+            return write(self, TABLE.zeroed(self))
+        return self._write_over(0)
+
+    def _write_over(self, value: Any) -> Tensor:
+        if is_recorded((self, value)):
+            _assign(self, value)
+        else:
+            _store(self, self.array, value)
+        return self
