@@ -30,13 +30,16 @@ def each(function: Callable[[float], float], x: Array) -> Array:
 
 
 @np.errstate(all="ignore")
-def affine(x: Array, slope: float, offset: float) -> Array:
-    """``x * slope + offset`` in the precision of ``x`` with one rounding, as compilers contract it."""
+def affine(x: Array, slope: float, offset: Any) -> Array:
+    """``x * slope + offset`` in the precision of ``x`` with one rounding, as compilers contract it.
+
+    ``offset`` is a number, or an array of finite numbers.
+    """
     if x.dtype == np.float32:
         return fma(x, np.float32(slope), np.float32(offset))
     product: Array = x * slope
     total: Array = product + offset
-    if offset == 0.0 or not math.isfinite(offset) or abs(slope) > 1e300:
+    if (isinstance(offset, float) and (offset == 0.0 or not math.isfinite(offset))) or abs(slope) > 1e300:
         return total
     # What the two roundings lost: Dekker's error of a product (halves of 26 bits), Knuth's of a sum.
     head, slope_head = _head(x), _head(np.float64(slope))

@@ -94,12 +94,12 @@ class Conversion(Tensor):
 
     def cpu(self, memory_format: Any = None) -> Tensor:
         """Copy to host memory; the tensor itself if it is there."""
-        return self._to("cpu", memory_format=memory_format)  # type: ignore[no-any-return]
+        return self._to("cpu", memory_format=memory_format)
 
     def cuda(self, device: Any = None, non_blocking: bool = False, memory_format: Any = None) -> Tensor:
         """Copy to a CUDA device (the current one by default); the tensor itself if it is there."""
         where = "cuda" if device is None else device
-        return self._to(where, memory_format=memory_format)  # type: ignore[no-any-return]
+        return self._to(where, memory_format=memory_format)
 
     def pin_memory(self) -> Tensor:
         """Copy to page-locked host memory, from which copies to a CUDA device are faster."""

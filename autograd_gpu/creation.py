@@ -29,6 +29,10 @@ from .values import fitted
 Shape = tuple[int, ...]
 
 
+def inferred() -> None:
+    """Leave it to the function to infer the dtype from its arguments."""
+
+
 def filled(shape: Shape, value: Any, type_: Type) -> Any:
     """An array with ``value`` everywhere, on the current device."""
     return type_.backend.xp.full(shape, value, type_.numpy)
@@ -61,8 +65,8 @@ def size_of(size: tuple[Any, ...], keyword: Any, function: str) -> Shape:
 
 
 @public(method=False)
-@factory
-def zeros(*args: Any, size: Any = None, dtype: Dtype | None, device: Device) -> Any:
+@factory()
+def zeros(*args: Any, size: Any = None, dtype: Dtype, device: Device) -> Any:
     """Zeros, in the default dtype unless ``dtype`` is given.
 
     >>> zeros(2, 3)
@@ -70,28 +74,28 @@ def zeros(*args: Any, size: Any = None, dtype: Dtype | None, device: Device) -> 
             [0., 0., 0.]])
     """
     shape = size_of(args, size, "zeros")
-    return filled(shape, 0, backends.type_for(dtype or get_default_dtype(), device))
+    return filled(shape, 0, backends.type_for(dtype, device))
 
 
 @public(method=False)
-@factory
-def ones(*args: Any, size: Any = None, dtype: Dtype | None, device: Device) -> Any:
+@factory()
+def ones(*args: Any, size: Any = None, dtype: Dtype, device: Device) -> Any:
     """Ones, in the default dtype unless ``dtype`` is given.
 
     >>> ones((2,), dtype=int64)
     tensor([1, 1])
     """
     shape = size_of(args, size, "ones")
-    return filled(shape, 1, backends.type_for(dtype or get_default_dtype(), device))
+    return filled(shape, 1, backends.type_for(dtype, device))
 
 
 @public(method=False)
-@factory
+@factory()
 def empty(
     *args: Any,
     size: Any = None,
     memory_format: Any = None,  # noqa: ARG001  only contiguous_format is possible
-    dtype: Dtype | None,
+    dtype: Dtype,
     device: Device,
 ) -> Any:
     """Memory as it comes: the values are arbitrary.
@@ -100,12 +104,12 @@ def empty(
     autograd_gpu.Size([2, 3])
     """
     shape = size_of(args, size, "empty")
-    type_ = backends.type_for(dtype or get_default_dtype(), device)
+    type_ = backends.type_for(dtype, device)
     return type_.backend.empty(shape, type_.dtype, device)
 
 
 @public(method=False)
-@factory
+@factory(inferred)
 def full(size: Any, fill_value: Any, *, dtype: Dtype | None, device: Device) -> Any:
     """``fill_value`` everywhere; its own kind decides the dtype unless ``dtype`` is given.
 
@@ -122,16 +126,16 @@ def full(size: Any, fill_value: Any, *, dtype: Dtype | None, device: Device) -> 
 
 
 @public(method=False)
-@factory
-def scalar_tensor(s: Any, *, dtype: Dtype | None, device: Device) -> Any:
+@factory()
+def scalar_tensor(s: Any, *, dtype: Dtype, device: Device) -> Any:
     """A 0-d tensor with the number ``s``, in the default dtype unless ``dtype`` is given."""
-    type_ = backends.type_for(dtype or get_default_dtype(), device)
+    type_ = backends.type_for(dtype, device)
     return filled((), as_held(number(s, "scalar_tensor", "s"), type_.dtype), type_)
 
 
 @public(method=False)
-@factory
-def eye(n: Any, m: Any = None, *, dtype: Dtype | None, device: Device) -> Any:
+@factory()
+def eye(n: Any, m: Any = None, *, dtype: Dtype, device: Device) -> Any:
     """A matrix of ``n`` rows and ``m`` (or ``n``) columns with ones on the diagonal, zeros elsewhere.
 
     >>> eye(2, 3)
@@ -143,12 +147,12 @@ def eye(n: Any, m: Any = None, *, dtype: Dtype | None, device: Device) -> Any:
             raise TypeError(f"eye(): argument '{name}' must be int, not {type(value).__name__}")
         if value is not None and index(value) < 0:
             raise ShapeError(f"{name} must be greater or equal to 0, got {value}")
-    type_ = backends.type_for(dtype or get_default_dtype(), device)
+    type_ = backends.type_for(dtype, device)
     return type_.backend.xp.eye(index(n), None if m is None else index(m), dtype=type_.numpy)
 
 
 @public(method=False)
-@factory
+@factory(inferred)
 def arange(start: Any = None, end: Any = None, step: Any = 1, *, dtype: Dtype | None, device: Device) -> Any:
     """``arange(end)``, ``arange(start, end, step=1)``: from ``start`` (0) up to, not including, ``end``.
 
@@ -207,8 +211,8 @@ def _arange(start: float, count: int, step: float, type_: Type) -> Any:
         return np.float32(start) + i.astype(np.float32) * np.float32(step)
     lane = i % (32 // type_.dtype.itemsize)
     lane[count - count % (64 // type_.dtype.itemsize) :] = 0
-    first = (start + (i - lane) * float(step)).astype(type_.numpy).astype(np.float64)
-    return first + lane * float(step)
+    first = libm.affine((i - lane).astype(np.float64), float(step), float(start)).astype(type_.numpy)
+    return libm.affine(lane.astype(np.float64), float(step), first.astype(np.float64))
 
 
 def _rounded(values: Any, dtype: Dtype) -> Any:
@@ -217,7 +221,7 @@ def _rounded(values: Any, dtype: Dtype) -> Any:
 
 
 @public(method=False)
-@factory
+@factory(inferred)
 def linspace(start: Any, end: Any, steps: Any, *, dtype: Dtype | None, device: Device) -> Any:
     """``steps`` numbers at equal distances, from ``start`` to ``end``.
 
@@ -230,7 +234,7 @@ def linspace(start: Any, end: Any, steps: Any, *, dtype: Dtype | None, device: D
 
 
 @public(method=False)
-@factory
+@factory(inferred)
 def logspace(
     start: Any, end: Any, steps: Any, base: float = 10.0, *, dtype: Dtype | None, device: Device
 ) -> Any:
@@ -290,7 +294,7 @@ def like(function: Callable[..., Any]) -> Callable[..., Tensor]:
 
     @wraps(function)
     def make(
-        input: Tensor,
+        input: Any,
         *args: Any,
         dtype: Any = None,
         layout: Any = None,

@@ -9,7 +9,7 @@ from typing import Any
 from . import backends, dtypes
 from .devices import chosen
 from .devices import device as Device
-from .dtypes import FLOAT
+from .dtypes import FLOAT, get_default_dtype
 from .dtypes import dtype as Dtype
 from .errors import GraphError, ShapeError
 from .layouts import strided
@@ -69,41 +69,60 @@ def finished(array: Any, *, requires_grad: bool = False, pin_memory: bool = Fals
         array = backends.cuda().pinned(array)
     tensor = wrap(array)
     if requires_grad:
-        if tensor.dtype.category < FLOAT:
-            raise GraphError("Only Tensors of floating point and complex dtype can require gradients")
+        check_differentiable(tensor.dtype)
         tensor.requires_grad = True
     return tensor
 
 
-def factory(function: Callable[..., Any]) -> Callable[..., Tensor]:
-    """Make of ``function(..., *, dtype, device)``, which returns an array, a function of torch's form."""
-    name = function.__name__
-
-    @wraps(function)
-    def make(
-        *args: Any,
-        out: Tensor | None = None,
-        dtype: Any = None,
-        layout: Any = None,
-        device: Any = None,
-        pin_memory: bool = False,
-        requires_grad: bool = False,
-        **kwargs: Any,
-    ) -> Tensor:
-        check_options(layout, requires_grad, name)
-        if out is not None:
-            dtype, device = dtype or out.dtype, device or out.device
-        wanted, where = as_dtype(dtype, name), place(device)
-        with backend_of(where).Scope(where):
-            array = function(*args, **kwargs, dtype=wanted, device=where)
-        tensor = finished(array, requires_grad=requires_grad, pin_memory=pin_memory)
-        return tensor if out is None else write_out(name, out, tensor)
-
-    with_signature(make, function, hidden=("dtype", "device"))
-    return make
+def check_differentiable(dtype: Dtype) -> None:
+    """Raise unless numbers of ``dtype`` have gradients."""
+    if dtype.category < FLOAT:
+        raise GraphError("Only Tensors of floating point and complex dtype can require gradients")
 
 
-def with_signature(make: Callable[..., Any], function: Callable[..., Any], hidden: tuple[str, ...]) -> None:
+Maker = Callable[..., Any]
+
+
+def factory(
+    default: Callable[[], Dtype | None] = get_default_dtype,
+) -> Callable[[Maker], Callable[..., Tensor]]:
+    """Make of a function ``f(..., *, dtype, device)``, which returns an array, one that takes torch's keywords.
+
+    ``default()`` is the dtype where none is asked for.
+    """
+
+    def decorate(function: Maker) -> Callable[..., Tensor]:
+        name = function.__name__
+
+        @wraps(function)
+        def make(
+            *args: Any,
+            out: Tensor | None = None,
+            dtype: Any = None,
+            layout: Any = None,
+            device: Any = None,
+            pin_memory: bool = False,
+            requires_grad: bool = False,
+            **kwargs: Any,
+        ) -> Tensor:
+            check_options(layout, requires_grad, name)
+            if out is not None:
+                dtype, device = dtype or out.dtype, device or out.device
+            wanted, where = as_dtype(dtype, name) or default(), place(device)
+            if requires_grad and wanted is not None:
+                check_differentiable(wanted)
+            with backend_of(where).Scope(where):
+                array = function(*args, **kwargs, dtype=wanted, device=where)
+            tensor = finished(array, requires_grad=requires_grad, pin_memory=pin_memory)
+            return tensor if out is None else write_out(name, out, tensor)
+
+        with_signature(make, function, hidden=("dtype", "device"))
+        return make
+
+    return decorate
+
+
+def with_signature(make: Maker, function: Maker, hidden: tuple[str, ...]) -> None:
     """Let ``help(make)`` show its own arguments among those of ``function``, ``hidden`` ones left out."""
     variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     own = inspect.signature(make, follow_wrapped=False).parameters.values()

@@ -5,20 +5,18 @@ recorded the memory is written to directly.
 """
 
 import warnings
-from numbers import Number
 from typing import Any
 
 import numpy as np
 
-from .creation import as_held
 from .dtypes import COMPLEX, bool_
-from .errors import DtypeError, GraphError, ShapeError
+from .errors import GraphError, ShapeError
 from .extend import extends_tensor
 from .keys import Key, parse
 from .modes import modes
 from .op import TABLE
 from .ops.index import ALIAS, SELECT, check_mask, on_device_of, placed_indices, values_for
-from .ops.linalg import C_NAMES
+from .ops.number import as_element, is_number
 from .ops.shape import expanded_size
 from .shapes import broadcast
 from .tensor import LEAF, Tensor, wrap
@@ -39,14 +37,14 @@ def getitem(self: Tensor, key: Any) -> Tensor:
 
 def setitem(self: Tensor, key: Any, value: Any) -> None:
     """Write ``value`` (a number, Tensor or array, which is broadcast and cast) into the part that ``key`` names."""
-    parsed = parse(self, key)
+    parsed = parse(self, key, to_write=True)
     value = assignable(value, self)
     check_part_writable(self, parsed)
     if parsed.entries:
         _assign_picked(self, parsed, value)
     elif is_recorded((self, value)):
         part = self if parsed.op is None else parsed.op(self, key=parsed.view)
-        _assign(part, value)
+        _assign(part, value, TABLE.copied if isinstance(value, Tensor) else TABLE.filled_with)
     else:
         _store(self, self.array[parsed.view], value)
 
@@ -57,21 +55,14 @@ def assignable(value: Any, target: Tensor) -> Any:
         return value
     if isinstance(value, np.ndarray) or type(value).__module__.partition(".")[0] == "cupy":
         return wrap(value)
-    if isinstance(value, Number | np.bool_):
-        return number(value, target)
+    if is_number(value):
+        return as_element(value, target.dtype)
     raise TypeError(f"can't assign a {type(value).__name__} to a torch.{target.dtype.typename}")
-
-
-def number(value: Any, target: Tensor) -> Any:
-    """A Python number as one that the dtype of ``target`` has; DtypeError if it has none near it."""
-    if isinstance(value, complex) and target.dtype.category != COMPLEX:
-        raise DtypeError(f"value cannot be converted to type {C_NAMES[target.dtype.name]} without overflow")
-    return as_held(value, target.dtype)
 
 
 def check_part_writable(tensor: Tensor, key: Key) -> None:
     """Raise if autograd forbids to write to the part of ``tensor`` that ``key`` names."""
-    if tensor._node is LEAF and modes.grad and (key.op is not None or key.entries):
+    if tensor._node is LEAF and modes.grad and key.op is not None:
         raise GraphError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
     check_writable(tensor)
 
@@ -96,32 +87,23 @@ def cast_like(value: Tensor, target: Tensor) -> Tensor:
     return TABLE.to(value, type_=target._type)  # type: ignore[no-any-return]
 
 
-def _constant(value: Any, target: Tensor) -> Tensor:
-    """A number in the type and shape of ``target``."""
-    with target._type.backend.Scope(target.device):
-        return TABLE.filled(target.detach(), value)  # type: ignore[no-any-return]
-
-
-def _assign(target: Tensor, value: Any) -> None:
-    """Write ``value`` (a number or Tensor) into all of ``target``, recorded."""
+def _assign(target: Tensor, value: Any, op: Any) -> Tensor:
+    """Write ``value`` (a number or Tensor) into all of ``target``, recorded by ``op`` unless it is a view."""
     if isinstance(value, Tensor):
         value = _fitted(value, target)
-        if target._base is None:
-            value = TABLE.copied(target, value)
-    elif target._base is None:
-        value = TABLE.filled_with(target, value)
-    else:
-        value = _constant(value, target)
-    write(target, value)
+    if target._base is None:
+        value = op(target, value)
+    elif not isinstance(value, Tensor):
+        value = TABLE.filled(target.detach(), value)
+    return write(target, value)
 
 
 def _store(tensor: Tensor, array: Any, value: Any) -> None:
     """Write ``value`` into ``array``, a part of the memory of ``tensor``; nothing is recorded."""
     backend = tensor._type.backend
     if isinstance(value, Tensor):
-        with np.errstate(all="ignore"):
-            value = _fitted(value.detach(), wrap(array, tensor._type)).array
-    check_memory(array)
+        value = _fitted(value.detach(), wrap(array, tensor._type)).array
+        check_memory(array)
     with backend.Scope(tensor.device):
         array[...] = value
     written_by_user(tensor._counter, "")
@@ -140,7 +122,8 @@ def _assign_picked(self: Tensor, key: Key, value: Any) -> None:
         value = values_for(part, value, indices, params)
     plain = params["merged"] is None or part.array.flags.c_contiguous
     if plain and not is_recorded((part, value)):
-        check_memory(part.array)
+        if isinstance(value, Tensor):
+            check_memory(part.array)
         array = part.array if params["merged"] is None else part.array.reshape(params["merged"])
         raw = value.array if isinstance(value, Tensor) else value
         with part._type.backend.Scope(part.device):
@@ -164,7 +147,6 @@ def _assign_masked(part: Tensor, dim: int, mask: Tensor, value: Any) -> None:
     if is_recorded((part, value)):
         write(part, TABLE.masked_put(part, mask, value))
         return
-    check_memory(part.array)
     with part._type.backend.Scope(part.device):
         raw = value.array if isinstance(value, Tensor) else value
         part._type.backend.xp.copyto(part.array, raw, casting="unsafe", where=mask.array)
@@ -188,35 +170,37 @@ class Indexing(Tensor):
         >>> torch.zeros(3).copy_(torch.tensor([1, 2, 3]))
         tensor([1., 2., 3.])
         """
-        if not isinstance(src, Tensor):
+        if is_number(src):
+            src = as_element(src, self.dtype)
+        elif not isinstance(src, Tensor):
             raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}")
-        check_writable(self)
-        if (shape := broadcast(self._shape, src._shape)) != self._shape:
+        elif (shape := broadcast(self._shape, src._shape)) != self._shape:
             raise ShapeError(
                 f"output with shape {list(self._shape)} doesn't match the broadcast shape {list(shape)}"
             )
-        return self._write_over(src)
+        return _write_over(self, src, TABLE.copied)
 
     def fill_(self, value: Any) -> Tensor:
         """Write ``value`` (a number or 0-d tensor) everywhere. Source: torch.Tensor.fill_."""
-        if isinstance(value, Tensor) and value._shape:
+        if not isinstance(value, Tensor):
+            if not is_number(value):
+                raise TypeError(f"fill_(): argument 'value' must be Number or Tensor, not {type(value).__name__}")
+            return _write_over(self, as_element(value, self.dtype), TABLE.filled)
+        if value._shape:
             raise ShapeError(
-                "fill_ only supports 0-dimension value tensor but got tensor with "
-                f"{len(value._shape)} dimensions."
+                f"fill_ only supports 0-dimension value tensor but got tensor with {len(value._shape)} dimensions."
             )
-        check_writable(self)
-        return self._write_over(value if isinstance(value, Tensor) else number(value, self))
+        return _write_over(self, value, TABLE.filled_with)
 
     def zero_(self) -> Tensor:
         """Write zeros everywhere. Source: torch.Tensor.zero_."""
-        check_writable(self)
-        if is_recorded((self,)) and self._base is None:
-            return write(self, TABLE.zeroed(self))
-        return self._write_over(0)
+        return _write_over(self, 0, lambda x, _: TABLE.zeroed(x))
 
-    def _write_over(self, value: Any) -> Tensor:
-        if is_recorded((self, value)):
-            _assign(self, value)
-        else:
-            _store(self, self.array, value)
-        return self
+
+def _write_over(tensor: Tensor, value: Any, op: Any) -> Tensor:
+    """Write ``value`` into all of ``tensor``, recorded by ``op`` if need be."""
+    check_writable(tensor)
+    if is_recorded((tensor, value)):
+        return _assign(tensor, value, op)
+    _store(tensor, tensor.array, value)
+    return tensor

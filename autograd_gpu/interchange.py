@@ -10,6 +10,7 @@ from .conversion import converted, type_name
 from .devices import chosen, cpu
 from .devices import device as Device
 from .dtypes import dtype as Dtype
+from .dtypes import get_default_dtype
 from .errors import GraphError
 from .extend import extends_tensor
 from .factory import as_dtype, check_options, finished, place
@@ -71,7 +72,7 @@ def array_from(data: Any, dtype: Dtype | None, device: Device | None, *, copy: b
     wanted = backends.type_for(dtype or here.dtype, where)
     if here is not wanted:
         return TABLE.to(array, type_=wanted)
-    return array.copy() if copy else array
+    return array.copy(order="K") if copy else array
 
 
 @public(method=False)
@@ -115,16 +116,23 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
 
 @public(method=False)
 def asarray(
-    obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None, requires_grad: bool = False
+    obj: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    copy: bool | None = None,
+    requires_grad: bool | None = None,
 ) -> Tensor:
     """``as_tensor`` or ``tensor``, as ``copy`` says: True always copies, False never, None where needed.
 
-    A tensor loses its history unless ``requires_grad``. Bytes and other buffers are read as ``dtype``.
+    A tensor keeps its history unless ``requires_grad`` is False. Bytes are read as ``dtype``.
     """
-    check_options(None, requires_grad, "asarray")
+    check_options(None, bool(requires_grad), "asarray")
+    if isinstance(obj, Tensor):
+        return _tensor_as_array(obj, dtype, device, copy, requires_grad)
     wanted = as_dtype(dtype, "asarray")
     if isinstance(obj, bytes | bytearray | memoryview):
-        obj = np.frombuffer(obj, wanted and wanted.numpy)
+        obj = np.frombuffer(obj, (wanted or get_default_dtype()).numpy)
     before = foreign_array(obj)
     if copy is False and before is None:
         raise ValueError("can't alias arbitrary sequence into a tensor.")
@@ -133,13 +141,23 @@ def asarray(
         raise ValueError(
             f"can't alias tensor: it is {backends.type_of(before)}, not {backends.type_of(array)}"
         )
-    if requires_grad and isinstance(obj, Tensor) and obj.requires_grad and array is before:
-        return obj
-    return finished(array, requires_grad=requires_grad)
+    return finished(array, requires_grad=bool(requires_grad))
+
+
+def _tensor_as_array(
+    x: Tensor, dtype: Any, device: Any, copy: bool | None, requires_grad: bool | None
+) -> Tensor:
+    """``asarray`` of a tensor."""
+    result: Tensor = x.to(device, dtype, copy=bool(copy))
+    if copy is False and result is not x:
+        raise ValueError(f"can't alias tensor: it is {x._type}, not {result._type}")
+    if requires_grad is False:
+        return result.detach()
+    return result.requires_grad_() if requires_grad and not result.requires_grad else result
 
 
 @public(method=False)
-def from_numpy(ndarray: np.ndarray) -> Tensor:
+def from_numpy(ndarray: Any) -> Tensor:
     """Make a tensor that shares the memory of a NumPy array.
 
     >>> from_numpy(np.arange(3, dtype=np.int32))
@@ -177,8 +195,8 @@ def frombuffer(
     length, size = memoryview(buffer).nbytes, wanted.itemsize
     if count < 0 and (length - offset) % size:
         raise ValueError(
-            f"buffer length ({length} bytes) after offset ({offset} bytes) must be a multiple of element size "
-            f"({size})"
+            f"buffer length ({length} bytes) after offset ({offset} bytes) must be a multiple of element "
+            f"size ({size})"
         )
     return finished(np.frombuffer(buffer, wanted.numpy, count, offset), requires_grad=requires_grad)
 
@@ -199,8 +217,8 @@ class Interchange(Tensor):
             )
         if self.device is not cpu:
             raise TypeError(
-                f"can't convert {self.device} device type tensor to numpy. Use Tensor.cpu() to copy the tensor "
-                "to host memory first."
+                f"can't convert {self.device} device type tensor to numpy. Use Tensor.cpu() to copy the "
+                "tensor to host memory first."
             )
         return self.array  # type: ignore[no-any-return]
 

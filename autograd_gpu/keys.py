@@ -36,8 +36,11 @@ class Key(NamedTuple):
     entries: list[tuple[int, Tensor]]
 
 
-def parse(x: Tensor, key: Any) -> Key:
-    """What ``key`` names of ``x``; IndexError if it does not fit."""
+def parse(x: Tensor, key: Any, *, to_write: bool = False) -> Key:
+    """What ``key`` names of ``x``; IndexError if it does not fit.
+
+    A slice of all of an axis is no step, but for ``x[:]``, which is a view unless it is written to.
+    """
     several = isinstance(key, tuple) or _is_tuple_in_disguise(key)
     parts = [_part(part) for part in (key if several else (key,))]
     ndim = len(x._shape)
@@ -60,7 +63,7 @@ def parse(x: Tensor, key: Any) -> Key:
             op, new_dim = UNSQUEEZE, new_dim + 1
         elif isinstance(part, slice):
             view.append(bounded := _bounded(part, x._shape[dim]))
-            if not several or bounded != slice(0, x._shape[dim], 1):
+            if not (several or to_write) or bounded != slice(0, x._shape[dim], 1):
                 op = SLICE
             dim, new_dim = dim + 1, new_dim + 1
         elif isinstance(part, Tensor):

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from . import backends
 from .backends import Type
 from .conversion import type_name
@@ -17,18 +19,20 @@ from .tensor import Tensor, wrap
 
 def construct(type_: Type, args: tuple[Any, ...]) -> Tensor:
     """``Tensor(2, 3)`` has arbitrary values in that size, ``Tensor([2, 3])`` holds these numbers."""
-    if len(args) == 1 and not isinstance(args[0], Size) and not hasattr(args[0], "__index__"):
+    if len(args) == 1 and not isinstance(args[0], Size | int | np.integer):
         (data,) = args
         if foreign_array(data) is None and not hasattr(data, "__len__"):
             raise TypeError(f"new(): data must be a sequence (got {type(data).__name__})")
         return wrap(array_from(data, type_.dtype, type_.device, copy=False))
-    return wrap(type_.backend.empty(sizes(args, "new"), type_.dtype, type_.device))
+    return wrap(type_.backend.empty(sizes(args or (0,), "new"), type_.dtype, type_.device))
 
 
 def _new(cls: type[Tensor], *args: Any, device: Any = None, size: Any = None) -> Tensor:
     """``Tensor(2, 3)`` has arbitrary values in that size, ``Tensor([2, 3])`` holds these numbers."""
     if len(args) == 1 and isinstance(args[0], Tensor):
-        result = args[0].detach()
+        result: Tensor = args[0].reshape(
+            args[0]._shape
+        )  # another tensor on the same memory, with its history
     else:
         sized = () if size is None else (Size(size),)
         result = construct(backends.type_for(get_default_dtype(), place(device)), (*args, *sized))

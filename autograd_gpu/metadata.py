@@ -1,4 +1,4 @@
-"""What a tensor knows of itself without computing: sizes, strides, addresses; and changes of shape in place."""
+"""What a tensor knows of itself without computing: sizes, strides, addresses; and shapes changed in place."""
 
 import warnings
 import weakref
@@ -10,15 +10,15 @@ from .extend import extends_tensor
 from .layouts import contiguous_format, memory_format
 from .modes import modes
 from .op import METHODS, TABLE, public
-from .ops import shape
+from .ops.axes import transpose
 from .shapes import Size, dim_of
 from .tensor import LEAF, Tensor, wrap
 from .views import check_writable
 
 REVERSED = (
-    "The use of `x.T` on tensors of dimension other than 2 to reverse their shape is deprecated and it will throw an "
-    "error in a future release. Consider `x.mT` to transpose batches of matrices or `x.permute(*torch.arange(x.ndim - "
-    "1, -1, -1))` to reverse the dimensions of a tensor."
+    "The use of `x.T` on tensors of dimension other than 2 to reverse their shape is deprecated and it will "
+    "throw an error in a future release. Consider `x.mT` to transpose batches of matrices or "
+    "`x.permute(*torch.arange(x.ndim - 1, -1, -1))` to reverse the dimensions of a tensor."
 )
 
 
@@ -46,7 +46,7 @@ def _same_on_scalars(
 
 
 def _conj(tensor: Tensor) -> Tensor:
-    return TABLE.conj(tensor) if tensor.dtype.is_complex else tensor  # type: ignore[no-any-return]
+    return TABLE.conj(tensor) if tensor.dtype.is_complex else tensor
 
 
 def _check_matrices(tensor: Tensor, name: str) -> None:
@@ -57,7 +57,9 @@ def _check_matrices(tensor: Tensor, name: str) -> None:
 
 
 @extends_tensor
-class _(Tensor):
+class Metadata(Tensor):
+    """Sizes, strides and addresses."""
+
     __slots__ = ()
 
     def size(self, dim: int | None = None) -> Any:
@@ -96,7 +98,7 @@ class _(Tensor):
         return self.numel() * self.dtype.itemsize
 
     def is_contiguous(self, memory_format: memory_format = contiguous_format) -> bool:
-        """Whether the last axis is the innermost in memory, the next one around it, and so on without gaps."""
+        """Whether the elements lie one after the other, the last axis the innermost."""
         return bool(self.array.flags.c_contiguous)
 
     def data_ptr(self) -> int:
@@ -123,7 +125,7 @@ class _(Tensor):
         if not self._shape:
             return _same_on_scalars(self, "mT")
         _check_matrices(self, "mT")
-        return shape.transpose(self, -2, -1)  # type: ignore[no-any-return]
+        return transpose(self, -2, -1)  # type: ignore[no-any-return]
 
     @property
     def H(self) -> Tensor:  # noqa: N802  torch's name
@@ -135,7 +137,7 @@ class _(Tensor):
             raise ShapeError(
                 f"tensor.H is only supported on matrices (2-D tensors). Got {self.ndim}-D tensor.{hint}"
             )
-        return _conj(shape.transpose(self, 0, 1))
+        return _conj(transpose(self, 0, 1))
 
     @property
     def mH(self) -> Tensor:  # noqa: N802  torch's name
@@ -143,19 +145,19 @@ class _(Tensor):
         if not self._shape:
             return _same_on_scalars(self, "mH", "Consider using x.conj().")
         _check_matrices(self, "mH")
-        return _conj(shape.transpose(self, -2, -1))
+        return _conj(transpose(self, -2, -1))
 
 
 @public
 def adjoint(input: Any) -> Any:
     """Matrices in the last two axes transposed and conjugated."""
-    return _conj(shape.transpose(input, -2, -1))
+    return _conj(transpose(input, -2, -1))
 
 
 @public(method=False)
 def numel(input: Tensor) -> int:
     """The number of elements."""
-    return input.numel()
+    return Size(input._shape).numel()
 
 
 def _twin(tensor: Tensor) -> Tensor:
@@ -167,7 +169,7 @@ def _twin(tensor: Tensor) -> Tensor:
 
 
 def _become(tensor: Tensor, old: Tensor, new: Tensor) -> None:
-    """Make ``tensor`` the view ``new`` of what it was, ``old``, which replaces it as the base of its views."""
+    """Make ``tensor`` the view ``new`` of what it was, ``old``, which becomes the base of its views."""
     if old._base is None:
         views, tensor._views = tensor._views or [], None
         for ref in views:
@@ -181,7 +183,7 @@ def _become(tensor: Tensor, old: Tensor, new: Tensor) -> None:
 
 
 def reshaping(function: Callable[..., Any], name: str) -> Callable[..., Tensor]:
-    """The method ``name`` that makes a tensor the view of itself that ``function`` gives."""
+    """The method ``name``, which makes a tensor the view of itself that ``function`` gives."""
 
     def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         check_writable(self)

@@ -136,8 +136,11 @@ def stale(array: Any, maker: tuple[Node | None, int], counter: Version, before: 
     where = "torch.cuda." if type_.device.type == "cuda" else "torch."
     source, number = maker
     origin = ""
-    if counter.operation or (source is not None and not isinstance(source, AccumulateGrad)):
-        origin = f", which is output {number} of {counter.operation or made_by(source)},"
+    if source is node or not counter.operation:
+        if source is not None and not isinstance(source, AccumulateGrad):
+            origin = f", which is output {number} of {made_by(source)},"
+    else:
+        origin = f", which is output 0 of {counter.operation},"
     return (
         "one of the variables needed for gradient computation has been modified by an inplace operation: "
         f"[{where}{type_.dtype.typename} {list(array.shape)}]{origin} is at version {counter.count}; "

@@ -3,9 +3,8 @@
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from functools import partial
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar, overload
 
 import numpy as np
 
@@ -20,10 +19,10 @@ NUMBER = (INT, FLOAT, COMPLEX)
 INTEGRAL = (BOOL, INT)
 
 
-class Table(dict[str, "Op | ArrayOp"]):
+class Table(dict[str, Any]):  # Op or ArrayOp, whose parameters differ
     """Every operation by name; ``TABLE.exp`` is ``TABLE["exp"]``, so rules can name each other freely."""
 
-    def __getattr__(self, name: str) -> "Op | ArrayOp":
+    def __getattr__(self, name: str) -> Any:
         try:
             return self[name]
         except KeyError:
@@ -55,6 +54,7 @@ class Operation:
     """What the two kinds of record share: a name, operands, a node name, and dispatch."""
 
     name: str
+    title: str
     operands: tuple[str, ...]
     takes: tuple[int, ...]
 
@@ -71,7 +71,7 @@ class Operation:
     def refuse(self, d: dtype) -> None:
         """Raise unless the operation takes operands of dtype ``d``."""
         if d.category not in self.takes:
-            raise DtypeError(f'"{self.name}" not implemented for {d.scalar_name!r}')
+            raise DtypeError(f'"{self.title}" not implemented for {d.scalar_name!r}')
 
     def __repr__(self) -> str:
         return f"<op {self.name}({', '.join(self.operands)})>"
@@ -203,7 +203,8 @@ class ArrayOp(Operation):
     one name; their one rule, which may name ``shapes``, returns all cotangents. Of several results, all
     that are floating have gradients (``g`` is then ``Parts``: ``g.get(i)``), unless ``differentiable=1``
     says that only the first has (``g`` is its cotangent). The cotangents of an operation that ``fits`` may
-    have the result's type and broadcast shape: they are cast and summed to fit the operands.
+    have the result's type and broadcast shape: they are cast and summed to fit the operands. ``title`` is
+    torch's name in messages, where it is another.
     """
 
     def __init__(
@@ -220,8 +221,10 @@ class ArrayOp(Operation):
         variadic: bool = False,
         differentiable: int | None = None,
         fits: bool = False,
+        title: str | None = None,
     ) -> None:
         self.name, self.forward, self.doc, self.takes = name, forward, doc, takes
+        self.title = title or name
         self.operands = tuple(word.strip(" *") for word in operands.split(","))
         self.starred = len(self.operands) - 1 if "*" in operands else None
         self.node = node or node_name(name)
@@ -248,6 +251,28 @@ FUNCTIONAL: dict[str, Callable[..., Any]] = {}  # those in nn.functional
 IN_PLACE: dict[str, Callable[..., Any]] = {}  # those that Tensor has as ``name_``, too
 
 
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+@overload
+def public(
+    *,
+    name: str | None = None,
+    method: bool = True,
+    function_too: bool = True,
+    functional: bool = False,
+    in_place: bool = False,
+) -> Callable[[Function], Function]: ...
+@overload
+def public(
+    function: Function,
+    *,
+    name: str | None = None,
+    method: bool = True,
+    function_too: bool = True,
+    functional: bool = False,
+    in_place: bool = False,
+) -> Function: ...
 def public(
     function: Callable[..., Any] | None = None,
     *,
@@ -274,5 +299,11 @@ def public(
     return register if function is None else register(function)
 
 
-# The decorator of functions that PyTorch has in nn.functional alone.
-functional = partial(public, method=False, function_too=False, functional=True)
+@overload
+def functional(function: Function) -> Function: ...
+@overload
+def functional(*, name: str) -> Callable[[Function], Function]: ...
+def functional(function: Callable[..., Any] | None = None, *, name: str | None = None) -> Any:
+    """Register a function that PyTorch has in nn.functional alone."""
+    register = public(name=name, method=False, function_too=False, functional=True)
+    return register if function is None else register(function)

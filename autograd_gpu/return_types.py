@@ -13,9 +13,8 @@ def results(name: str, fields: str) -> Any:
         items = ",\n".join(f"{field}={value!r}" for field, value in zip(self._fields, self, strict=True))
         return f"{Namespace.name}.return_types.{name}(\n{items})"
 
-    return type(
-        name, (namedtuple(name, fields),), {"__slots__": (), "__module__": __name__, "__repr__": __repr__}
-    )
+    base = namedtuple(name, fields)  # type: ignore[misc]  # noqa: PYI024  a name known at run time
+    return type(name, (base,), {"__slots__": (), "__module__": __name__, "__repr__": __repr__})
 
 
 max = results("max", "values indices")

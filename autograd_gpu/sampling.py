@@ -15,7 +15,6 @@ from .creation import Target, like, number, size_of
 from .devices import cpu
 from .devices import device as Device
 from .dtypes import dtype as Dtype
-from .dtypes import get_default_dtype
 from .extend import extends_tensor
 from .factory import factory
 from .layouts import arranged
@@ -27,9 +26,9 @@ from .views import check_writable, write, write_out
 
 
 @public(method=False)
-@factory
+@factory()
 def rand(
-    *args: Any, size: Any = None, generator: Generator | None = None, dtype: Dtype | None, device: Device
+    *args: Any, size: Any = None, generator: Generator | None = None, dtype: Dtype, device: Device
 ) -> Any:
     """Random numbers, uniform in [0, 1).
 
@@ -38,13 +37,13 @@ def rand(
     tensor([0.4963, 0.7682, 0.0885])
     """
     shape = size_of(args, size, "rand")
-    return stream_of(generator, device).random(shape, dtype or get_default_dtype())
+    return stream_of(generator, device).random(shape, dtype)
 
 
 @public(method=False)
-@factory
+@factory()
 def randn(
-    *args: Any, size: Any = None, generator: Generator | None = None, dtype: Dtype | None, device: Device
+    *args: Any, size: Any = None, generator: Generator | None = None, dtype: Dtype, device: Device
 ) -> Any:
     """Random numbers, normal with mean 0 and standard deviation 1.
 
@@ -53,18 +52,18 @@ def randn(
     tensor([ 1.5410, -0.2934])
     """
     shape = size_of(args, size, "randn")
-    return stream_of(generator, device).normal(shape, dtype or get_default_dtype())
+    return stream_of(generator, device).normal(shape, dtype)
 
 
 @public(method=False)
-@factory
+@factory(lambda: dtypes.int64)
 def randint(
     *args: Any,
     low: Any = 0,
     high: Any = None,
     size: Any = None,
     generator: Generator | None = None,
-    dtype: Dtype | None,
+    dtype: Dtype,
     device: Device,
 ) -> Any:
     """``randint(high, size)``, ``randint(low, high, size)``: random integers of [low, high), as int64.
@@ -79,7 +78,7 @@ def randint(
         raise TypeError(f"randint(): argument 'size' must be tuple of ints, not {found}")
     low, high = _bounds("randint", bounds, low, high)
     shape = size_of(tuple(size), None, "randint") if size else ()
-    return stream_of(generator, device).integers(low, high, shape, dtype or dtypes.int64)
+    return stream_of(generator, device).integers(low, high, shape, dtype)
 
 
 def _bounds(function: str, args: Any, low: Any, high: Any) -> tuple[int, int]:
@@ -95,8 +94,8 @@ def _bounds(function: str, args: Any, low: Any, high: Any) -> tuple[int, int]:
 
 
 @public(method=False)
-@factory
-def randperm(n: int, *, generator: Generator | None = None, dtype: Dtype | None, device: Device) -> Any:
+@factory(lambda: dtypes.int64)
+def randperm(n: int, *, generator: Generator | None = None, dtype: Dtype, device: Device) -> Any:
     """Return the integers below ``n`` in random order.
 
     >>> _ = manual_seed(0)
@@ -104,10 +103,9 @@ def randperm(n: int, *, generator: Generator | None = None, dtype: Dtype | None,
     tensor([4, 1, 2, 0, 3])
     """
     (n,) = size_of((n,), None, "randperm")
-    result = dtype or dtypes.int64
-    if result.category == dtypes.INT:
-        check_range(np.asarray(n), result)
-    return stream_of(generator, device).permutation(n).astype(result.numpy, copy=False)
+    if dtype.category == dtypes.INT:
+        check_range(np.asarray(n), dtype)
+    return stream_of(generator, device).permutation(n).astype(dtype.numpy, copy=False)
 
 
 @public(method=False)
@@ -136,9 +134,10 @@ def randint_like(
 
 
 for _name, _node in {
-    "uniform_": "UniformBackward0", "normal_": "NormalBackward0", "exponential_": "ExponentialBackward0",
-    "random_": "RandomBackward2", "bernoulli": "BernoulliBackward0", "bernoulli_of": "BernoulliBackward1",
-    "bernoulli_": "BernoulliBackward2", "normal_of_mean": "NormalBackward1", "normal_of_std": "NormalBackward2",
+    "uniform_": "UniformBackward0", "exponential_": "ExponentialBackward0", "random_": "RandomBackward2",
+    "bernoulli": "BernoulliBackward0", "bernoulli_of": "BernoulliBackward1",
+    "bernoulli_": "BernoulliBackward2",
+    "normal_": "NormalBackward0", "normal_of_mean": "NormalBackward1", "normal_of_std": "NormalBackward2",
 }.items():  # fmt: skip
     ArrayOp(
         f"draw_{_name}", "input", lambda _, drawn: drawn,
@@ -173,7 +172,7 @@ def bernoulli(
             drawn = stream.bernoulli(input.array)
         else:
             drawn = stream.bernoulli_scalar(input._shape, number(p, "bernoulli", "p"), input.dtype)
-    result = TABLE.draw_bernoulli(input, drawn=drawn)
+    result: Tensor = TABLE.draw_bernoulli(input, drawn=drawn)
     return result if out is None else write_out("bernoulli", out, result)
 
 
@@ -205,13 +204,13 @@ def normal(
     return result if out is None else write_out("normal", out, result)
 
 
-@factory
+@factory()
 def _normal_of_numbers(
-    mean: Any, std: Any, size: Any, *, generator: Generator | None = None, dtype: Dtype | None, device: Device
+    mean: Any, std: Any, size: Any, *, generator: Generator | None = None, dtype: Dtype, device: Device
 ) -> Any:
     stream, shape = stream_of(generator, device), size_of((size,), None, "normal")
     mean, std = number(mean, "normal", "mean"), number(std, "normal", "std")
-    return stream.normal(shape, dtype or get_default_dtype(), mean, std)
+    return stream.normal(shape, dtype, mean, std)
 
 
 def _normal_of_tensors(mean: Any, std: Any, generator: Generator | None) -> Tensor:
@@ -220,7 +219,8 @@ def _normal_of_tensors(mean: Any, std: Any, generator: Generator | None) -> Tens
     stream = stream_of(generator, main.device)
     if not isinstance(std, Tensor):
         std = number(std, "normal", "std")
-        drawn = like_memory(mean, lambda shape, c: stream.normal(shape, mean.dtype, 0.0, std, c))
+        with mean._type.backend.Scope(mean.device):
+            drawn = stream.normal(mean._shape, mean.dtype, 0.0, std)
         return TABLE.draw_normal_of_mean(mean, drawn=drawn + mean.array)  # type: ignore[no-any-return]
     if std.device is cpu and bool((std.array < 0).any()):
         raise RuntimeError("normal expects all elements of std >= 0.0")

@@ -110,7 +110,7 @@ class Tensor:
                 raise GraphError(NOT_A_LEAF)
             return
         if value and self.dtype.category < FLOAT:
-            raise GraphError("only Tensors of floating point dtype can require gradients")
+            raise GraphError("only Tensors of floating point and complex dtype can require gradients")
         if value and isinstance(self._counter, Frozen) and not modes.inference:
             raise GraphError("Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.")
         self._node = LEAF if value else None

@@ -10,6 +10,7 @@ import numpy as np
 from .dtypes import BOOL, INT, bfloat16
 from .errors import DtypeError, GraphError
 from .extend import extends_tensor
+from .op import TABLE
 from .printing import tensor_text
 from .tensor import Tensor, wrap
 
@@ -22,7 +23,12 @@ NO_DEEPCOPY = (
     "If you were attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm usage, "
     "see https://github.com/pytorch/pytorch/pull/103001"
 )
-NO_VIEW_DETACH = "Can't detach views in-place. Use detach() instead."
+NO_VIEW_DETACH = (
+    "Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for "
+    "training, and gradient_as_bucket_view is set as True, gradients are views of DDP buckets, and hence "
+    "detach_() cannot be called on these gradients. To fix this error, please refer to the "
+    "Optimizer.zero_grad() function in torch/optim/optimizer.py as the solution."
+)
 
 
 def host_array(x: Tensor) -> np.ndarray:
@@ -38,9 +44,16 @@ def single(x: Tensor) -> Any:
     return host_array(x).item()
 
 
+def warned(x: Tensor) -> Any:
+    """The only element; a warning if Python's number will be without its gradient."""
+    if x._node is not None:
+        warnings.warn(SCALAR_WITH_GRAD, UserWarning, stacklevel=4)
+    return single(x)
+
+
 def real(x: Tensor, c_type: str) -> Any:
     """The only element, which must not be complex."""
-    if isinstance(value := single(x), complex) and value.imag:
+    if isinstance(value := warned(x), complex) and value.imag:
         raise DtypeError(f"value cannot be converted to type {c_type} without overflow")
     return value.real if isinstance(value, complex) else value
 
@@ -62,15 +75,13 @@ class ToPython(Tensor):
         return host_array(self).tolist()
 
     def __float__(self) -> float:
-        if self._node is not None:
-            warnings.warn(SCALAR_WITH_GRAD, UserWarning, stacklevel=2)
         return float(real(self, "double"))
 
     def __int__(self) -> int:
         return int(real(self, "int64_t"))
 
     def __complex__(self) -> complex:
-        return complex(single(self))
+        return complex(warned(self))
 
     def __index__(self) -> int:
         if self.dtype.category not in (BOOL, INT) or self.shape.numel() != 1:
@@ -98,10 +109,10 @@ class ToPython(Tensor):
             raise GraphError(
                 f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}."
             )
-        return bool((self == element).any())
+        return bool(TABLE.eq(self, element).any())
 
     def __reversed__(self) -> Tensor:
-        return self.flip(0) if self._shape else self  # type: ignore[no-any-return]
+        return self.flip(0) if self._shape else self
 
 
 @extends_tensor

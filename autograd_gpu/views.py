@@ -166,10 +166,11 @@ def write(tensor: Tensor, value: Tensor) -> Tensor:
     with tensor._type.backend.Scope(tensor.device):
         store(tensor.array, value.array)
     node = value._node
-    written_by_user(tensor._counter, made_by(node) if isinstance(node, Node) else "")
+    written_by_user(tensor._counter, "")
     if recorded:
         refer_to_written(node, tensor, value)
         rebase(tensor, value._edge)
+        tensor._counter.operation = made_by((tensor if tensor._base is None else tensor._base)._node)
     return tensor
 
 

@@ -32,6 +32,11 @@ def derivatives(grad: Function, y: Any, xs: Sequence[Any], g: Any, directions: S
     return found + [0 * x.detach() for x in xs[: len(directions)]]  # the gradients are constant
 
 
+def edges(y: Any) -> list[bool]:
+    """Which operands of the operation that made ``y`` gradients flow to, of those that can have one."""
+    return [node is not None for node, _ in y.grad_fn.next_functions]
+
+
 def check(
     function: Function,
     arrays: Sequence[np.ndarray],
@@ -59,6 +64,7 @@ def check(
         return y
     if node:
         assert y.grad_fn.name() == expected.grad_fn.name()
+        assert edges(y) == edges(expected)
     g = cast(rng.normal(size=tuple(expected.shape)), dtype)
     directions = [cast(rng.normal(size=arrays[i].shape), dtype) for i in wanted] if orders > 1 else []
     found = derivatives(

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from autograd_gpu import dtypes
-from autograd_gpu.dtypes import BOOL, COMPLEX, FLOAT, INT
+from autograd_gpu.dtypes import BOOL, FLOAT, INT
 from autograd_gpu.op import TABLE, Op
 
 OPS = [op for op in TABLE.values() if isinstance(op, Op)]
@@ -28,9 +28,22 @@ TORCH = {
     "clamped_logit": "torch.logit({0}, {1})",
     "polygamma": "torch.polygamma({1}, {0})",
     "gelu_tanh": "F.gelu({0}, approximate='tanh')",
-    "times_i": "{0} * 1j",
+    "times_i": "turned({0})",
     "imag": "torch.imag({0}) if {0}.is_complex() else torch.zeros_like({0})",
     "masked_fill": "torch.where({1}, {2}, {0})",
+    "masked_put": "torch.where({1}, {2}, {0})",
+}
+
+# What torch does not have: the row does, or its gradient does.
+NOT_IN_TORCH = {
+    ("complex", "float16"): "complex32",
+    ("complex", "bfloat16"): "complex bfloat16",
+    ("times_i", "float16"): "complex32",
+    ("nan_to_num", "complex64"): "a gradient",
+    ("nan_to_num", "complex128"): "a gradient",
+    ("silu", "complex64"): "a gradient",
+    ("silu", "complex128"): "a gradient",
+    ("hardtanh", "uint8"): "unsigned numbers with negative limits",
 }
 
 # The Python numbers that a row takes beside tensors, in its order.
@@ -55,6 +68,16 @@ NUMBERS: dict[str, tuple[float, ...]] = {
 }
 
 
+def turned(x: Any) -> Any:
+    """i times a torch tensor, exactly."""
+    import torch
+
+    if x.is_complex():
+        return torch.complex(-x.imag, x.real)
+    x = x if x.dtype is torch.float64 else x.float()
+    return torch.complex(torch.zeros_like(x), x)
+
+
 def torch_function(op: Op) -> Callable[..., Any]:
     """``op`` as a function of torch tensors."""
     import torch
@@ -62,7 +85,7 @@ def torch_function(op: Op) -> Callable[..., Any]:
 
     if text := TORCH.get(op.name):
         names = [f"x{i}" for i in range(op.arity)]
-        return eval(f"lambda {', '.join(names)}: {text.format(*names)}", {"torch": torch, "F": F})
+        return eval(f"lambda {', '.join(names)}: {text.format(*names)}", {"torch": torch, "F": F, "turned": turned})
     return getattr(torch, op.name, None) or getattr(F, op.name)
 
 
@@ -114,4 +137,16 @@ def differentiable(op: Op, operands: list[Any]) -> list[int]:
     ]
 
 
-__all__ = ["COMPLEX", "DIFFERENTIABLE", "NUMBERS", "OPS", "differentiable", "ids", "sample", "taken", "torch_function", "values"]
+def tensors(make: Callable[..., Any], operands: list[Any], recorded: list[int], *more: Any) -> list[Any]:
+    """The arrays of ``operands`` as tensors that ``make(array, *more)`` makes, those ``recorded`` as leaves."""
+    return [
+        make(x, *more, requires_grad=i in recorded) if isinstance(x, np.ndarray) else x for i, x in enumerate(operands)
+    ]
+
+
+def cotangent(rng: np.random.Generator, y: Any) -> np.ndarray:
+    """Random numbers in the shape and dtype of the Tensor ``y``."""
+    g = rng.standard_normal(y.shape)
+    if y.dtype.is_complex:
+        g = g + 1j * rng.standard_normal(y.shape)
+    return np.asarray(g).astype(y.dtype.numpy)

@@ -88,7 +88,8 @@ def test_dtypes_of_the_target(dtype, rng):
 
 
 def test_one_row_without_a_batch(rng):
-    check(lambda f, x, t: f.nll_loss(x, t), [rng.normal(size=3), np.array([2])], rng)
+    # PyTorch's own backward pass refuses this shape of the target
+    check(lambda f, x, t: f.nll_loss(x, t), [rng.normal(size=3), np.array([2])], rng, orders=0)
     check(
         lambda f, x, t: f.nll_loss(x, t, reduction="none"), [rng.normal(size=3), np.array([2])], rng, orders=0
     )
@@ -130,9 +131,9 @@ def test_probabilities_on_the_device(device, rng):
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-def test_in_half_precision(dtype, rng):
+def test_in_half_precision(dtype, device, rng):
     arrays = [rng.normal(size=(6, 5)), rng.integers(0, 5, 6)]
-    check(lambda f, x, t: f.cross_entropy(x, t), arrays, rng, dtype=dtype, orders=1, scale=2)
+    check(lambda f, x, t: f.cross_entropy(x, t), arrays, rng, device, dtype, orders=1, scale=2)
 
 
 def test_gradient_is_the_difference_quotient(rng):

@@ -55,9 +55,11 @@ def test_on_the_device_in_single_precision(name, device, rng):
 
 @every_norm
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-def test_in_half_precision(name, dtype, rng):
+def test_in_half_precision(name, dtype, device, rng):
+    if device == "cuda" and name not in ("layer", "batch"):
+        pytest.skip("its kernels are those of these two")
     function, arrays = case(name, 2, rng)
-    check(function, arrays, rng, dtype=dtype, orders=1, scale=4)
+    check(function, arrays, rng, device, dtype, orders=1, scale=4)
 
 
 @every_norm
@@ -204,5 +206,5 @@ def test_groups_are_at_least_one(groups):
 
 
 def test_integers_are_refused():
-    with pytest.raises(RuntimeError, match="not implemented for 'Long'"):
+    with pytest.raises(RuntimeError, match=r"^\"LayerNormKernelImpl\" not implemented for 'Long'$"):
         F.layer_norm(ag.ones(2, 3, dtype=ag.int64), (3,))

@@ -60,6 +60,9 @@ x.cumsum(0)
 x.cumsum(-1)
 x.cumprod(1)
 x.cumprod(0)
+x.diff()
+x.diff(2)
+x.diff(dim=0, prepend=x, append=x)
 """.strip().splitlines()
 
 ORDER = """

@@ -413,7 +413,7 @@ def _without_history(result: Tensor, *, is_input: bool, is_dirty: bool) -> Tenso
 def _view_of(tensor: Tensor) -> Tensor:
     """A view of the whole tensor, without history."""
     with no_grad():
-        return TABLE.reshape(tensor, size=tensor._shape)  # type: ignore[no-any-return]
+        return TABLE.view(tensor, size=tensor._shape)  # type: ignore[no-any-return]
 
 
 class Error(ArrayNode):

@@ -8,6 +8,7 @@ as an operand), ``from_host``/``to_host``, ``shares_memory``,
 """
 
 import importlib
+from functools import cache
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -20,18 +21,27 @@ from . import _numpy
 
 def of(array: Any) -> ModuleType:
     """The backend of ``array``; TypeError if it is no array of a supported library."""
-    match type(array).__module__.partition(".")[0]:
+    return _of_kind(type(array))
+
+
+@cache
+def _of_kind(kind: type) -> ModuleType:
+    """The backend of arrays of the class ``kind``."""
+    match kind.__module__.partition(".")[0]:
         case "numpy" | "ml_dtypes":
             return _numpy
         case "cupy":
             return cuda()
-    raise TypeError(f"expected a numpy or cupy array, got {type(array).__name__}; wrap it with tensor(...)")
+    raise TypeError(f"expected a numpy or cupy array, got {kind.__name__}; wrap it with tensor(...)")
+
+
+_NUMBERS = (bool, int, float, complex, type(None))
 
 
 def of_any(operands: tuple[Any, ...]) -> ModuleType:
     """The backend of the first array among ``operands``, whose others may be Python numbers."""
     for operand in operands:
-        if not isinstance(operand, bool | int | float | complex | None):
+        if not isinstance(operand, _NUMBERS):
             return of(operand)
     return _numpy
 

@@ -153,8 +153,8 @@ def to_host(array: Any) -> np.ndarray:
 
 
 def shares_memory(x: Any, y: Any) -> bool:
-    """Whether one is a view of the other's memory."""
-    return x.data.mem is y.data.mem
+    """Whether one is a view of the other's memory; any part of it without elements is."""
+    return not x.size or x.data.mem is y.data.mem
 
 
 def addresses(array: Any) -> tuple[int, int]:

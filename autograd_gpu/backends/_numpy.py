@@ -30,6 +30,9 @@ def Scope(_: device) -> Any:  # noqa: N802  stands in for a class of the other b
     return nullcontext()
 
 
+_NARROW = frozenset(d.numpy for d in REDUCED)
+
+
 def widen(array: Any) -> Any:
     """16-bit floats are computed in float32, as PyTorch does."""
     if isinstance(array, np.ndarray) and dtype_of(array.dtype) in REDUCED:
@@ -39,6 +42,8 @@ def widen(array: Any) -> Any:
 
 def elementwise(op: "Op", operands: tuple[Any, ...]) -> np.ndarray:
     """``op`` on arrays as they are, inside another operation or a backward pass; 16-bit floats in float32."""
+    if _NARROW.isdisjoint([getattr(operand, "dtype", None) for operand in operands]):
+        return np.asarray(op.numpy(*operands))
     result = np.asarray(op.numpy(*map(widen, operands)))
     if op.result == "same":
         values = (a for i, a in enumerate(operands) if i not in op.conditions)
@@ -59,7 +64,9 @@ def compute(
     if out is not None and op.writes and out.dtype == inner.numpy == result.numpy:
         modes.quiet(op.numpy, *cast, out=out)
         return out
-    value = np.asarray(modes.quiet(op.numpy, *cast)).astype(result.numpy, copy=False)
+    value = np.asarray(modes.quiet(op.numpy, *cast))
+    if value.dtype != result.numpy:
+        value = modes.quiet(value.astype, result.numpy)
     if out is not None:
         out[...] = value
         return out

@@ -4,6 +4,7 @@ NumPy adds fastest at flat positions: ``np.add.at`` with one 1-d index is four t
 rows or several indices, and ``take`` on flat positions beats a tuple of indices.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -55,7 +56,7 @@ def take(x: np.ndarray, indices: Sequence[Any], dims: Shape) -> np.ndarray:
             return np.asarray(x.take(indices[0], axis=dims[0]))
         return np.asarray(x[key_of(indices, dims)])
     except IndexError as error:
-        raise IndexError(_in_torchs_words(str(error))) from None
+        raise _in_torchs_words(error, dims) from None
 
 
 def put(x: np.ndarray, indices: Sequence[Any], dims: Shape, values: Any) -> None:
@@ -63,13 +64,15 @@ def put(x: np.ndarray, indices: Sequence[Any], dims: Shape, values: Any) -> None
     try:
         x[key_of(indices, dims)] = values
     except IndexError as error:
-        raise IndexError(_in_torchs_words(str(error))) from None
+        raise _in_torchs_words(error, dims) from None
 
 
-def _in_torchs_words(text: str) -> str:
-    if "empty axes" in text:
-        return "index is out of bounds for dimension with size 0"
-    return text.replace("axis", "dimension")
+def _in_torchs_words(error: IndexError, dims: Shape) -> IndexError:
+    """``error`` as torch says it, which counts index tensors where NumPy counts axes."""
+    if (found := re.match(r"index (-?\d+) is out of bounds for axis (\d+) with size (\d+)", str(error))) is None:
+        return IndexError("index is out of bounds for dimension with size 0")
+    index, axis, size = found.groups()
+    return IndexError(f"index {index} is out of bounds for dimension {dims.index(int(axis))} with size {size}")
 
 
 def add_at(x: np.ndarray, indices: Sequence[Any], dims: Shape, values: Any) -> None:

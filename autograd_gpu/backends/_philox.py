@@ -84,7 +84,8 @@ DRAWS = {
         """long long value = low + (span ? join(w.x, w.y) % span : join(w.x, w.y));
            out = static_cast<T>(value);""",
     ),
-    "bernoulli": ("P p", "out = static_cast<T>(unit<double>(w.x, w.y) < static_cast<double>(p));"),
+    "bernoulli": ("float64 p", "out = static_cast<T>(unit<double>(w.x, w.y) < p);"),
+    "bernoulli_of": ("P p", "out = static_cast<T>(unit<double>(w.x, w.y) < static_cast<double>(p));"),
     "exponential": ("float64 rate", "out = max(-log(open_unit<T>(w.x, w.y)) / T(rate), T(1e-38));"),
 }
 
@@ -187,12 +188,12 @@ class Philox:
     def bernoulli(self, p: Any) -> Any:
         dtype = dtypes.of(p.dtype)
         check_floating("bernoulli_tensor_cuda_p_", dtype)
-        return self._fill("bernoulli", p.shape, dtype, p)
+        return self._fill("bernoulli_of", p.shape, dtype, p)
 
     def bernoulli_scalar(self, shape: Sequence[int], p: float, dtype: Dtype) -> Any:
         if not 0.0 <= p <= 1.0:
             raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p}")
-        return self._fill("bernoulli", shape, dtype, np.float64(p))
+        return self._fill("bernoulli", shape, dtype, p)
 
     def exponential(self, shape: Sequence[int], dtype: Dtype, rate: float = 1.0) -> Any:
         check_floating("exponential_cuda", dtype)

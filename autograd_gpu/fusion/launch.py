@@ -33,6 +33,8 @@ def kernel_pullback(op: Op, *, complex: bool = False) -> Callable[[Any, Any], tu
         values = (*(self.unpack() or (None,) * (op.arity + 1)), g)
         dtypes = [dtype_of(v.dtype) if hasattr(v, "dtype") else None for v in values]
         result: dtype = reduce(promote_types, filter(None, dtypes))
+        if complex:
+            result = result.to_complex()
         computed = float32 if result in REDUCED else result
         parts = [
             g if p is not None and formula is cotangent else None

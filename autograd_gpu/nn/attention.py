@@ -6,21 +6,20 @@ from typing import Any
 from ..dtypes import bool_
 from ..errors import DtypeError, ShapeError
 from ..op import TABLE, functional
-from ..tensor import Tensor
 from .dropout import dropout
 
 
 @functional
 def scaled_dot_product_attention(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
+    query: Any,
+    key: Any,
+    value: Any,
     attn_mask: Any = None,
     dropout_p: float = 0.0,
     is_causal: bool = False,
     scale: float | None = None,
     enable_gqa: bool = False,
-) -> Tensor:
+) -> Any:
     """``softmax(query @ key.mT * scale + attn_mask) @ value``.
 
     Shapes: query (..., L, E), key (..., S, E), value (..., S, V) -> (..., L, V). ``scale`` is ``1 / sqrt(E)``
@@ -43,7 +42,7 @@ def scaled_dot_product_attention(
     return dropout(weights, dropout_p) @ value
 
 
-def _repeated(x: Tensor, heads: int) -> Tensor:
+def _repeated(x: Any, heads: int) -> Any:
     """``x`` (..., H, S, E) with each head repeated, to have ``heads`` in all."""
     *batch, own, length, features = x.shape
     shared = x.unsqueeze(-3).expand(*batch, own, heads // own, length, features)
@@ -60,11 +59,12 @@ _CNAMES = {
 }
 
 
-def _cname(x: Tensor) -> str:
-    return _CNAMES.get(x.dtype.name, x.dtype.name)
+def _cname(x: Any) -> str:
+    name: str = x.dtype.name
+    return _CNAMES.get(name, name)
 
 
-def _check(query: Tensor, key: Tensor, value: Tensor, attn_mask: Any, is_causal: bool) -> None:
+def _check(query: Any, key: Any, value: Any, attn_mask: Any, is_causal: bool) -> None:
     if min(query.ndim, key.ndim, value.ndim) < 2:
         raise ShapeError(
             "Expected query, key, and value to all be  at least 2 dimensional, but got query.dim: "

@@ -9,7 +9,6 @@ from ..errors import DtypeError, ShapeError
 from ..layouts import arranged
 from ..op import functional, public
 from ..random import stream_of
-from ..tensor import Tensor
 
 Shape = tuple[int, ...]
 
@@ -21,27 +20,27 @@ def _check_probability(p: float) -> None:
         raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
 
 
-def _kept(input: Tensor, size: Shape, keep: float) -> Any:
+def _kept(input: Any, size: Shape, keep: float) -> Any:
     """An array of ``size`` on the device of ``input``, in its dtype: 1 with probability ``keep``, else 0."""
     stream = stream_of(None, input.device)
 
-    def draw(shape: Shape, _: bool = True) -> Any:
+    def draw(shape: Shape) -> Any:
         return stream.bernoulli_scalar(shape, keep, input.dtype)
 
     with input._type.backend.Scope(input.device):
         return arranged(input.array, draw) if size == input.shape else draw(size)
 
 
-def _times(input: Tensor, factor: Any, inplace: bool) -> Tensor:
+def _times(input: Any, factor: Any, inplace: bool) -> Any:
     return input.mul_(factor) if inplace else input * factor
 
 
-def _like(x: Any, input: Tensor) -> Any:
+def _like(x: Any, input: Any) -> Any:
     """``x``, which may be a scalar of NumPy's, as an array of the dtype of ``input``."""
     return input._type.backend.xp.asarray(x, input._type.numpy)
 
 
-def _drop(input: Tensor, size: Shape, p: float, inplace: bool) -> Tensor:
+def _drop(input: Any, size: Shape, p: float, inplace: bool) -> Any:
     """``input`` with a share ``p`` of its parts, of which ``size`` tells the number, set to 0."""
     if input.dtype.category < FLOAT:
         raise DtypeError(
@@ -52,13 +51,13 @@ def _drop(input: Tensor, size: Shape, p: float, inplace: bool) -> Tensor:
 
 
 @public(name="dropout", method=False)
-def native_dropout(input: Tensor, p: float, train: bool) -> Tensor:
+def native_dropout(input: Any, p: float, train: bool) -> Any:
     """``dropout`` with the signature of torch.dropout."""
     return dropout(input, p, train)
 
 
 @functional
-def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
     """In training, each element becomes 0 with probability ``p``, and is divided by ``1 - p`` otherwise.
 
     So its expectation stays. After ``manual_seed`` the CPU draws what PyTorch's CPU draws. Gradient: ``g``
@@ -74,7 +73,7 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
     return _drop(input, tuple(input.shape), p, inplace)
 
 
-def _feature_dropout(input: Tensor, p: float, training: bool, inplace: bool) -> Tensor:
+def _feature_dropout(input: Any, p: float, training: bool, inplace: bool) -> Any:
     """``dropout`` of whole channels of an input (N, C, ...)."""
     if not training or p == 0 or 0 in input.shape:
         return input
@@ -84,7 +83,7 @@ def _feature_dropout(input: Tensor, p: float, training: bool, inplace: bool) -> 
 
 
 @functional
-def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+def dropout1d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
     """``dropout`` of whole channels of an input (N, C, L) or (C, L).
 
     Source: torch.nn.functional.dropout1d.
@@ -116,7 +115,7 @@ def _warn_of_axes(name: str, ndim: int, axes: int) -> None:
 
 
 @functional
-def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+def dropout2d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
     """``dropout`` of whole channels of an input (N, C, H, W). Source: torch.nn.functional.dropout2d."""
     _check_probability(p)
     _warn_of_axes("dropout2d", input.ndim, 2)
@@ -133,7 +132,7 @@ def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
 
 
 @functional
-def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+def dropout3d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
     """``dropout`` of whole channels of an input (N, C, D, H, W) or (C, D, H, W).
 
     Source: torch.nn.functional.dropout3d.
@@ -147,7 +146,7 @@ def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
 
 
 @functional
-def alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
+def alpha_dropout(input: Any, p: float = 0.5, training: bool = False, inplace: bool = False) -> Any:
     """``dropout`` for selu: elements become its limit for negative numbers; mean and variance are restored.
 
     Source: torch.nn.functional.alpha_dropout; Klambauer et al. 2017.

@@ -8,13 +8,10 @@ from ..op import functional
 from ..ops.softmax import softmax
 from ..random import stream_of
 from ..shapes import dim_of
-from ..tensor import Tensor
 
 
 @functional
-def gumbel_softmax(
-    logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1
-) -> Tensor:
+def gumbel_softmax(logits: Any, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1) -> Any:
     """``softmax((logits + noise) / tau)``: random weights, near 1 for one class and near 0 for the others.
 
     The noise has the Gumbel distribution; after ``manual_seed`` the CPU draws PyTorch's. ``hard`` returns
@@ -30,7 +27,7 @@ def gumbel_softmax(
     return _corner(soft.array, dim) - soft.detach() + soft
 
 
-def _gumbel(x: Tensor) -> Any:
+def _gumbel(x: Any) -> Any:
     """An array of numbers of the Gumbel distribution in the shape and dtype of ``x``, on its device."""
     with x._type.backend.Scope(x.device):
         return -x._type.backend.xp.log(stream_of(None, x.device).exponential(x.shape, x.dtype))

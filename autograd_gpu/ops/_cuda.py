@@ -202,6 +202,7 @@ template <class T> __device__ T zeta(T s, T q) {
         1.8152105401943546773e17, -7.1661652561756670113e18};
     if (s == T(1)) return T(1.0 / 0.0);
     if (s < T(1)) return T(nan(""));
+    if (isinf(q)) return q > T(0) ? T(0) : q * q;
     if (q <= T(0)) {
         if (q == floor(q)) return T(1.0 / 0.0);
         if (s != floor(s)) return T(nan(""));

@@ -284,17 +284,18 @@ def angle(x: Array) -> Array:
 
 
 def of_parts(a: Array, b: Array) -> Array:
-    whole = np.empty(np.broadcast_shapes(a.shape, b.shape), a.dtype)
+    """``a + 1j * b``, also where ``b`` is infinite, which 1j times it would make nan."""
+    whole = np.empty(np.broadcast_shapes(a.shape, b.shape), np.result_type(a, b, np.complex64))
     whole.real, whole.imag = a.real, b.real
     return whole
 
 
 def times_i(z: Array) -> Array:
-    return 1j * z
+    return of_parts(-z.imag, z.real)
 
 
 ROOT_HALF = 0.7071067811865476
 ROOT_2_OVER_PI = 0.7978845608028654
+CUBIC = 0.044715
 SELU_ALPHA = 1.6732632423543772
 SELU_SCALE = 1.0507009873554805
-CUBIC = 0.044715

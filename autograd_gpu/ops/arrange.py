@@ -8,10 +8,12 @@ from operator import index
 from typing import Any
 
 from ..backends import of
+from ..dtypes import INT
 from ..errors import DtypeError, ShapeError
 from ..op import TABLE, ArrayOp, public
-from ..shapes import dim_of, dims_of, size_args
-from .arguments import tensor_list
+from ..shapes import dim_of, dims_of
+from .arguments import is_tensor, one_or_many, tensor_list
+from .index_dim import index_select
 from .join import stack
 from .shape import Shape, contiguous, flatten, several, unsqueeze, view, writable
 
@@ -22,6 +24,11 @@ def _repeat_vjp(g: Any, shape: Shape, repeats: Shape) -> Any:
     return TABLE.reshape(
         TABLE.sum(copies, dim=tuple(range(0, 2 * len(repeats), 2)), keepdim=False), size=shape
     )
+
+
+def _repeat_places(x: Any, total: int) -> Any:
+    xp = of(x).xp
+    return xp.searchsorted(xp.cumsum(x), xp.arange(total), side="right")
 
 
 def _roll(x: Any, shifts: Shape, dims: Shape) -> Any:
@@ -74,6 +81,7 @@ def _overlap(g: Any, size: Shape, dim: int, width: int, step: int) -> Any:
 # fmt: off
 ArrayOp("repeat", "input", lambda x, repeats: of(x).xp.tile(x, repeats), _repeat_vjp,
         "the whole repeated along each axis")
+ArrayOp("repeat_places", "repeats", _repeat_places, None, "each index as often as repeats says", takes=(INT,))
 ArrayOp("flip", "input", lambda x, dims: of(x).xp.flip(x, dims).copy() if x.ndim and dims else x.copy(),
         lambda g, dims: TABLE.flip(g, dims=dims), "the order reversed along dims")
 ArrayOp("rot90", "input", lambda x, k, dims: of(x).xp.rot90(x, k, dims).copy(),
@@ -101,54 +109,81 @@ ArrayOp("overlap", "input", _overlap,
 
 
 @public(function_too=False)
-def repeat(self: Any, *repeats: Any) -> Any:
+@one_or_many("repeats")
+def repeat(self: Any, repeats: Shape) -> Any:
     """The whole tensor repeated along each axis; more repeats than axes make new ones in front.
 
     Gradient: the sum over the copies. Source: torch.Tensor.repeat.
     """
-    times = size_args(repeats)
-    if len(times) < self.ndim:
+    if len(repeats) < self.ndim:
         raise ShapeError(
             "Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor"
         )
-    if min(times, default=0) < 0:
-        size = [
-            n * m for n, m in zip((1,) * (len(times) - self.ndim) + tuple(self.shape), times, strict=True)
-        ]
+    if min(repeats, default=0) < 0:
+        old = (1,) * (len(repeats) - self.ndim) + tuple(self.shape)
+        size = [n * m for n, m in zip(old, repeats, strict=True)]
         raise ShapeError(f"Trying to create tensor with negative dimension {min(size)}: {size}")
-    return TABLE.repeat(self, repeats=times)
+    return TABLE.repeat(self, repeats=repeats)
 
 
 @public
-def tile(input: Any, *dims: Any) -> Any:
+@one_or_many("dims")
+def tile(input: Any, dims: Shape) -> Any:
     """``repeat`` with 1 put in front where ``dims`` are fewer than the axes. Source: torch.tile."""
-    times = size_args(dims)
-    return repeat(input, (1,) * (input.ndim - len(times)) + times)
+    return repeat(input, (1,) * (input.ndim - len(dims)) + dims)
 
 
 @public
-def repeat_interleave(input: Any, repeats: int, dim: int | None = None) -> Any:
+def repeat_interleave(
+    input: Any, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None
+) -> Any:
     """Each element ``repeats`` times in a row along ``dim``, or of the flattened tensor.
 
-    ``repeats`` is an int, or a tensor with one for each element along ``dim``; the latter copies it to the host
-    to know the size of the result, unless ``output_size`` says it. Source: torch.repeat_interleave.
+    ``repeats`` is an int, or a tensor with one for each element along ``dim``, whose sum has to be read from
+    the device unless ``output_size`` is given. Without ``repeats``, ``input`` is taken for it.
+    Source: torch.repeat_interleave.
+
+    >>> import autograd_gpu as torch
+    >>> torch.tensor([5, 6]).repeat_interleave(torch.tensor([1, 2]))
+    tensor([5, 6, 6])
     """
-    if index(repeats) < 0:
-        raise ShapeError("Repeats must be non-negative")
+    if repeats is None:
+        return _places(input, output_size)
     if dim is None:
         input, dim = flatten(input), 0
     d = dim_of(dim, input.ndim)
-    spread = TABLE.expand(
-        unsqueeze(input, d + 1), size=(*input.shape[: d + 1], index(repeats), *input.shape[d + 1 :])
-    )
-    return flatten(TABLE.contiguous(spread), d, d + 1)
+    n = input.shape[d]
+    if is_tensor(repeats):
+        if prod(repeats.shape) == 1:
+            repeats = TABLE.expand(TABLE.reshape(repeats, size=(1,)), size=(n,))
+        if repeats.ndim != 1 or repeats.shape[0] != n:
+            raise ShapeError(
+                "repeats must have the same size as input along dim, but got "
+                f"repeats.size(0) = {repeats.shape[0] if repeats.ndim else 1} and input.size({d}) = {n}"
+            )
+        return index_select(input, d, _places(repeats, output_size))
+    times = index(repeats)
+    if times < 0:
+        raise ShapeError("Repeats must be non-negative")
+    copies = TABLE.expand(unsqueeze(input, d + 1), size=(*input.shape[: d + 1], times, *input.shape[d + 1 :]))
+    return flatten(TABLE.contiguous(copies), d, d + 1)
+
+
+def _places(repeats: Any, output_size: int | None) -> Any:
+    """Each index of the 1-d tensor ``repeats`` as often as it says."""
+    if repeats.dtype.category != INT:
+        raise DtypeError(f'"repeat_interleave" not implemented for {repeats.dtype.scalar_name!r}')
+    if repeats.device.type == "cpu" and prod(repeats.shape) and repeats.min().item() < 0:
+        raise ShapeError("repeats can not be negative")
+    total = repeats.sum().item() if output_size is None else output_size
+    return TABLE.repeat_places(repeats, total=total)
 
 
 @public
-def flip(input: Any, *dims: Any) -> Any:
+@one_or_many("dims")
+def flip(input: Any, dims: Shape) -> Any:
     """A copy with the order reversed along ``dims``. Source: torch.flip."""
-    listed = size_args(dims)
-    return TABLE.flip(input, dims=dims_of(listed, input.ndim) if listed else ())
+    return TABLE.flip(input, dims=dims_of(dims, input.ndim) if dims else ())
 
 
 @public
@@ -169,7 +204,7 @@ def flipud(input: Any) -> Any:
 
 @public
 def rot90(input: Any, k: int = 1, dims: Iterable[int] = (0, 1)) -> Any:
-    """A copy turned ``k`` times by 90 degrees, from the first of ``dims`` to the second. Source: torch.rot90."""
+    """A copy turned ``k`` times by 90 degrees, from the first of ``dims`` to the second."""
     plane = tuple(dims)
     if len(plane) != 2:
         raise ShapeError(f"expected total rotation dims == 2, but got dims = {len(plane)}")

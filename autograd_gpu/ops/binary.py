@@ -63,10 +63,6 @@ def _soft_margin_slope(input: Any, target: Any) -> Any:
     return -target * TABLE.sigmoid(-target * input)
 
 
-def _soft_margin_target_slope(input: Any, target: Any) -> Any:
-    return -input * TABLE.sigmoid(-target * input)
-
-
 # fmt: off
 elementwise_loss("binary_cross_entropy", _bce, {"input": _bce_slope, "target": _bce_target_slope},
                  "-weight (target log(input) + (1 - target) log(1 - input)), logarithms being at least -100")
@@ -74,7 +70,7 @@ elementwise_loss("binary_cross_entropy_with_logits", _bce_logits,
                  {"input": _bce_logits_slope, "target": _bce_logits_target_slope},
                  "weight ((1 - target) input + (1 + (pos_weight - 1) target) log(1 + exp(-input)))")
 elementwise_loss("soft_margin_loss", _soft_margin,
-                 {"input": _soft_margin_slope, "target": _soft_margin_target_slope},
+                 {"input": _soft_margin_slope},
                  "log(1 + exp(-target input))")
 # fmt: on
 
@@ -163,6 +159,7 @@ def soft_margin_loss(
     Gradient: ``-g target sigmoid(-target * input)``. Source: torch.nn.functional.soft_margin_loss.
     """
     reduction = reduction_of(reduction, size_average, reduce)
+    check_constant("soft_margin_loss", target=target)
     size = broadcast(tuple(input.shape), tuple(target.shape))
     input, target = expanded(input, size), expanded(target, size)
     return TABLE.soft_margin_loss(*one_dtype(input, target), reduction=reduction)

@@ -14,6 +14,8 @@ from .loss import check_constant, reduced, reduction_of
 from .precision import cast, in_float32
 from .softmax import log_softmax
 
+Shape = tuple[int, ...]
+
 
 def _raw(x: Any) -> Any:
     """The array of a Tensor; an array itself."""
@@ -35,11 +37,17 @@ def _chosen(target: Any, weight: Any, classes: int, ignore_index: int, dtype: An
     return kept, index, share.astype(dtype, copy=False)
 
 
+def _one_class(shape: Shape) -> tuple[int, Shape]:
+    """The axis of the classes in an input of ``shape``, and the shape with one class."""
+    dim = min(len(shape) - 1, 1)
+    return dim, (*shape[:dim], 1, *shape[dim + 1 :])
+
+
 @in_float32
 def _nll(input: Any, target: Any, weight: Any, ignore_index: int, reduction: str) -> Any:
-    xp, dim = of(input).xp, min(input.ndim - 1, 1)
+    xp, (dim, one) = of(input).xp, _one_class(input.shape)
     kept, index, share = _chosen(target, weight, input.shape[dim], ignore_index, input.dtype)
-    picked = xp.take_along_axis(input, xp.expand_dims(index, dim), dim).reshape(index.shape)
+    picked = xp.take_along_axis(input, index.reshape(one), dim).reshape(index.shape)
     losses = xp.where(kept, -picked * share, 0).astype(input.dtype, copy=False)
     if reduction == "none":
         return losses
@@ -47,19 +55,16 @@ def _nll(input: Any, target: Any, weight: Any, ignore_index: int, reduction: str
 
 
 @in_float32
-def _nll_vjp(
-    g: Any, target: Any, weight: Any, shape: tuple[int, ...], ignore_index: int, reduction: str
-) -> Any:
-    target, dim = _raw(target), min(len(shape) - 1, 1)
-    xp, classes = of(target).xp, shape[dim]
-    kept, index, share = _chosen(target, _raw(weight), classes, ignore_index, _raw(g).dtype)
+def _nll_vjp(g: Any, target: Any, weight: Any, shape: Shape, ignore_index: int, reduction: str) -> Any:
+    target, (dim, one) = _raw(target), _one_class(shape)
+    kept, index, share = _chosen(target, _raw(weight), shape[dim], ignore_index, _raw(g).dtype)
     if reduction == "none":
-        g = TABLE.reshape(g, size=(*target.shape[:dim], 1, *target.shape[dim:]))
+        g = TABLE.reshape(g, size=one)
     elif reduction == "mean":
         g = g / share.sum()
-    names = xp.arange(classes).reshape((classes,) + (1,) * (len(shape) - dim - 1))
-    here = (xp.expand_dims(index, dim) == names) & xp.expand_dims(kept, dim)
-    return TABLE.where(here, -xp.expand_dims(share, dim) * g, 0)
+    classes = of(target).xp.arange(shape[dim]).reshape((shape[dim],) + (1,) * (len(shape) - dim - 1))
+    here = (index.reshape(one) == classes) & kept.reshape(one)
+    return TABLE.where(here, -share.reshape(one) * g, 0)
 
 
 for _name, _node in (("nll_loss", "NllLossBackward0"), ("nll_loss2d", "NllLoss2DBackward0")):
@@ -87,6 +92,8 @@ def _check_target(input: Any, target: Any) -> None:
         if input.ndim == 4:
             raise ShapeError(f"size mismatch (got input: {sizes} , target: {got}")
         raise ShapeError(f"Expected target size {expected}, got {got}")
+    if input.dtype.category != FLOAT:
+        raise DtypeError(f"\"nll_loss_out_frame\" not implemented for '{input.dtype.scalar_name}'")
     if target.dtype not in (int64, uint8):
         raise DtypeError(f"expected target dtype to be Long or Byte, but got {target.dtype.scalar_name}")
 

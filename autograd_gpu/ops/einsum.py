@@ -122,16 +122,22 @@ def _sizes(terms: list[Labels], operands: list[Any]) -> dict[str, int]:
             if known == 1:
                 sizes[label] = n
             elif n not in (1, known):
-                what = (
-                    f"dimension {len(term) - 1 - term.index(label)} covered by ellipsis in operand {i}has size {n} "
-                    f"which does not broadcast with previously seen ellipsis with size {known} for the respective "
-                    "dimension"
-                    if label[0] == "."
-                    else f"subscript {label} has size {n} for operand {i} which does not broadcast with previously "
-                    f"seen size {known}"
-                )
-                raise ShapeError(f"einsum(): {what}")
+                raise ShapeError(f"einsum(): {_mismatch(label, n, known, i, terms)}")
     return sizes
+
+
+def _mismatch(label: str, n: int, known: int, operand: int, terms: list[Labels]) -> str:
+    """That ``label`` has size ``n`` for ``operand``, and had the size ``known`` before."""
+    if label[0] != ".":
+        return (
+            f"subscript {label} has size {n} for operand {operand} which does not broadcast with previously seen "
+            f"size {known}"
+        )
+    longest = max(int(c[1:]) for term in terms for c in term if c[0] == ".")
+    return (
+        f"dimension {longest - int(label[1:])} covered by ellipsis in operand {operand}has size {n} which does not "
+        f"broadcast with previously seen ellipsis with size {known} for the respective dimension"
+    )
 
 
 # --- what it does ----------------------------------------------------------------------------------
@@ -180,8 +186,11 @@ def _aligned(x: Any, labels: Labels, wanted: Labels) -> Any:
     return reshape(x, tuple(x.shape[[c for c in wanted if c in labels].index(c)] if c in labels else 1 for c in wanted))
 
 
-def _contracted(x: Any, xs: Labels, y: Any, ys: Labels, kept: set[str], sizes: dict[str, int]) -> tuple[Any, Labels]:
-    """The product of ``x`` and ``y`` summed over the labels that are not ``kept``, and its labels."""
+def _contracted(
+    x: Any, xs: Labels, y: Any, ys: Labels, output: Labels, later: Labels, sizes: dict[str, int]
+) -> tuple[Any, Labels]:
+    """The product of ``x`` and ``y`` summed over labels that the ``output`` and ``later`` operands lack; its labels."""
+    kept = {*output, *later}
     x, xs = _summed(x, xs, kept | set(ys))
     y, ys = _summed(y, ys, kept | set(xs))
     batch = tuple(c for c in xs if c in ys and c in kept)
@@ -190,6 +199,7 @@ def _contracted(x: Any, xs: Labels, y: Any, ys: Labels, kept: set[str], sizes: d
     columns = tuple(c for c in ys if c not in xs)
     labels = batch + rows + columns
     if not summed:
+        labels = tuple(c for c in output if c in labels) + tuple(c for c in labels if c not in output)
         return _aligned(x, xs, labels) * _aligned(y, ys, labels), labels
     b, m, n, k = (prod(sizes[c] for c in group) for group in (batch, rows, columns, summed))
     left = _arranged(x, xs, batch + rows + summed)
@@ -250,10 +260,12 @@ def _evaluated(operands: list[Any], terms: list[Labels], output: Labels) -> Any:
         x = TABLE.permute(x, dims=_output_first(labels, output))
         labels = tuple(sorted(labels, key=lambda c: output.index(c) if c in output else len(output)))
     for i, (y, more) in enumerate(rest):
-        kept = {c for _, later in rest[i + 1 :] for c in later} | set(output)
-        x, labels = _contracted(x, labels, y, more, kept, sizes)
+        later = tuple(c for _, labels_of_one in rest[i + 1 :] for c in labels_of_one)
+        x, labels = _contracted(x, labels, y, more, output, later, sizes)
     x, labels = _summed(x, labels, set(output))
-    return _arranged(x, labels, output)
+    if labels == output:
+        return x
+    return TABLE.view(_arranged(x, labels, output), size=tuple(sizes[c] for c in output))
 
 
 def _output_first(labels: Labels, output: Labels) -> Dims:
@@ -356,13 +368,3 @@ def kron(input: Any, other: Any) -> Any:
     outer_axes = reshape(input, tuple(n for m in a for n in (m, 1)))
     inner_axes = reshape(other, tuple(n for m in b for n in (1, m)))
     return TABLE.reshape(outer_axes * inner_axes, size=tuple(m * n for m, n in zip(a, b, strict=True)))
-
-
-@public(method=False)
-def chain_matmul(*matrices: Any) -> Any:
-    """The product of several matrices, from left to right. Source: torch.chain_matmul."""
-    check_tensors("chain_matmul", **{f"matrices[{i}]": matrix for i, matrix in enumerate(matrices)})
-    product = matrices[0]
-    for matrix in matrices[1:]:
-        product = product @ matrix
-    return product

@@ -1,4 +1,4 @@
-"""Extremes and order statistics: the largest, smallest, middle, most frequent elements, and where they are."""
+"""The largest, smallest, middle and most frequent elements, and where they are."""
 
 from functools import partial
 from typing import Any
@@ -81,7 +81,7 @@ def _take_at_vjp(g: Any, indices: Any, shape: Dims, dim: int, keepdim: bool) -> 
 
 
 def _order_statistic(x: Any, dim: int, keepdim: bool, ignore_nan: bool) -> Any:
-    """Where the lower median along ``dim`` is: of all elements (the first nan, if any), or of those not nan."""
+    """Where the lower median along ``dim`` is: of all elements (the first nan, if any), or of those known."""
     if not x.ndim:
         return of(x).xp.zeros((), np.int64)
     xp, x = of(x).xp, comparable(x)
@@ -117,7 +117,7 @@ def _mode(x: Any, dim: int, keepdim: bool) -> Any:
 
 
 def _running_extreme(x: Any, dim: int, sign: int) -> Any:
-    """Where the largest (if ``sign`` is -1, smallest) element up to each is: the last of several; nan wins."""
+    """Where the largest (smallest, if ``sign`` is -1) element up to each is: the last of several, or nan."""
     xp, x = of(x).xp, comparable(x)
     if not x.ndim:
         return xp.zeros((), np.int64)
@@ -141,8 +141,8 @@ def _running_extreme_vjp(g: Any, indices: Any, dim: int) -> Any:
 
 # fmt: off
 for _name, _doc, _forward in (
-    ("argmax", "index of the largest element over dim, the first of several", _argmax),
-    ("argmin", "index of the smallest element over dim, the first of several", partial(_argmax, name="argmin")),
+    ("argmax", "index of the first of the largest elements over dim", _argmax),
+    ("argmin", "index of the first of the smallest elements over dim", partial(_argmax, name="argmin")),
     ("median_index", "index of the median over dim", _order_statistic),
     ("mode_index", "index of the most frequent element over dim", _mode),
     ("running_extreme", "index of the largest (smallest) element up to each", _running_extreme),
@@ -162,19 +162,20 @@ for _name, _node, _forward in (
     ("median_all", "MedianBackward0", partial(_median_all, ignore_nan=False)),
     ("nanmedian_all", "NanmedianBackward0", partial(_median_all, ignore_nan=True)),
 ):
-    ArrayOp(_name, "input", _forward, _max_all_vjp, f"{_name[:-4]} of all elements; several share its gradient",
-            takes=REAL, node=_node)
+    ArrayOp(_name, "input", _forward, _max_all_vjp,
+            f"{_name[:-4]} of all elements; several share its gradient", takes=REAL, node=_node)
 for _name, _node in (
     ("take_at", "GatherBackward0"), ("max_at", "MaxBackward0"), ("min_at", "MinBackward0"),
     ("median_at", "MedianBackward1"), ("nanmedian_at", "NanmedianBackward1"), ("mode_at", "ModeBackward0"),
 ):
-    ArrayOp(_name, "input, indices", _take_at, {"input": _take_at_vjp}, "the element at an index along dim", node=_node)
+    ArrayOp(_name, "input, indices", _take_at, {"input": _take_at_vjp}, "the element at an index along dim",
+            node=_node)
 ArrayOp("place_at", "input, indices", _place_at,
         {"input": lambda g, indices, dim, keepdim: TABLE.take_at(g, indices, dim=dim, keepdim=keepdim)},
         "zeros with an element at an index along dim", node="ScatterBackward0")
 for _name, _node in (("cummax_at", "CummaxBackward0"), ("cummin_at", "CumminBackward0")):
-    ArrayOp(_name, "input, indices", _take_along, {"input": _running_extreme_vjp}, "the extreme element up to each",
-            node=_node)
+    ArrayOp(_name, "input, indices", _take_along, {"input": _running_extreme_vjp},
+            "the extreme element up to each", node=_node)
 # fmt: on
 
 
@@ -251,14 +252,14 @@ def _over_dims(name: str, input: Any, dim: Any, keepdim: bool) -> Any:
 @public
 @numpy_names
 def amax(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
-    """The largest element over the axes ``dim``; several that are it share the gradient. Source: torch.amax."""
+    """The largest element over the axes ``dim``; several share its gradient. Source: torch.amax."""
     return _over_dims("amax", input, dim, keepdim)
 
 
 @public
 @numpy_names
 def amin(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
-    """The smallest element over the axes ``dim``; several that are it share the gradient. Source: torch.amin."""
+    """The smallest element over the axes ``dim``; several share its gradient. Source: torch.amin."""
     return _over_dims("amin", input, dim, keepdim)
 
 
@@ -329,7 +330,7 @@ def nanmedian(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
 @public
 @numpy_names
 def mode(input: Any, dim: int = -1, keepdim: bool = False) -> Any:
-    """``(values, indices)`` of the most frequent element along ``dim``, the smallest of several. Source: torch.mode."""
+    """``(values, indices)`` of the most frequent elements along ``dim``, the smallest of several."""
     d = dim_of(dim, input.ndim)
     _nonempty("mode", input, (d,))
     return _picked("mode", input, TABLE.mode_index(input, dim=d, keepdim=keepdim), d, keepdim)

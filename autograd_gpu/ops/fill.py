@@ -13,10 +13,10 @@ from .shape import writable
 
 
 def _filled(x: Any, value: Any) -> Any:
-    """``value`` in the shape of ``x``, in a memory of one element: it is about to be written somewhere."""
+    """``value`` in the shape and dtype of ``x``, in no more memory than it needs: it is about to be copied."""
     xp = of(x).xp
-    one = xp.full((), value, x.dtype) if np.isscalar(value) else value.astype(x.dtype, copy=False)
-    return writable(xp.broadcast_to(one, x.shape))
+    value = xp.full((), value, x.dtype) if np.isscalar(value) else value.astype(x.dtype, copy=False)
+    return writable(xp.broadcast_to(value, x.shape))
 
 
 def _zeros(g: Any) -> Any:
@@ -28,8 +28,8 @@ for _name, _node in (("filled", "FillBackward2"), ("filled_with", "FillBackward3
     ArrayOp(_name, "input, value", _filled, {"input": _zeros, "value": lambda g, shape: summed_to(g, shape)},
             "value in the shape of input", node=_node)
 ArrayOp("zeroed", "input", lambda x: _filled(x, 0), _zeros, "zeros in the shape of input", node="ZeroBackward0")
-ArrayOp("copied", "input, src", lambda x, src: writable(of(x).xp.broadcast_to(src, x.shape)).astype(x.dtype, copy=False),
-        {"input": _zeros, "src": lambda g: g}, "src in the shape and dtype of input", fits=True, node="CopyBackwards")
+ArrayOp("copied", "input, src", _filled, {"input": _zeros, "src": lambda g: g},
+        "src in the shape and dtype of input", fits=True, node="CopyBackwards")
 # fmt: on
 
 

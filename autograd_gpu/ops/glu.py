@@ -29,7 +29,15 @@ def _glu_vjp(g: Any, input: Any, dim: int) -> Any:
     return TABLE.cat(passed, passed * a * (1 - gate), dim=dim)
 
 
-ArrayOp("glu", "input", _glu, _glu_vjp, "a * sigmoid(b) of the halves a and b of input", takes=(FLOAT,))
+ArrayOp(
+    "glu",
+    "input",
+    _glu,
+    _glu_vjp,
+    "a * sigmoid(b) of the halves a and b of input",
+    takes=(FLOAT,),
+    title="glu_cpu",
+)
 
 
 @functional

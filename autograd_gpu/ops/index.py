@@ -186,12 +186,10 @@ def picked_shape(shape: Shape, indices: Sequence[Any], dims: Dims, merged: Shape
 def values_for(input: Any, values: Any, indices: Sequence[Any], params: dict[str, Any]) -> Any:
     """``values`` (a tensor), checked to have the dtype of ``input`` and a shape that fits what indices pick."""
     if values.dtype is not input.dtype:
-        if values.ndim:
-            raise DtypeError(
-                "Index put requires the source and destination dtypes match, got "
-                f"{input.dtype.scalar_name} for the destination and {values.dtype.scalar_name} for the source."
-            )
-        values = TABLE.to(values, type_=values._type.with_dtype(input.dtype))
+        raise DtypeError(
+            "Index put requires the source and destination dtypes match, got "
+            f"{input.dtype.scalar_name} for the destination and {values.dtype.scalar_name} for the source."
+        )
     wanted = picked_shape(tuple(input.shape), indices, **params)
     extra = values.ndim - len(wanted)
     if extra > 0 and set(values.shape[:extra]) == {1}:

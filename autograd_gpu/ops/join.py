@@ -11,16 +11,19 @@ from ..errors import ShapeError
 from ..op import TABLE, ArrayOp, public
 from ..shapes import dim_of
 from .arguments import numpy_names, tensor_list
+from .index import narrow
 from .shape import Shape, atleast_1d, atleast_2d, atleast_3d, reshape
 
 LEGACY_EMPTY = (0,)  # a 1-d tensor without elements can be joined to any, and adds nothing
 
 
-def _same_dtype(arrays: Iterable[Any]) -> list[Any]:
+def _same_dtype(arrays: tuple[Any, ...]) -> tuple[Any, ...]:
     """``arrays`` in the dtype that they promote to, by torch's rules."""
-    arrays = list(arrays)
-    common = reduce(promote_types, (dtype_of(x.dtype) for x in arrays)).numpy
-    return [x.astype(common) if x.dtype != common else x for x in arrays]
+    dtypes = {x.dtype for x in arrays}
+    if len(dtypes) == 1:
+        return arrays
+    common = reduce(promote_types, map(dtype_of, dtypes)).numpy
+    return tuple(x.astype(common) if x.dtype != common else x for x in arrays)
 
 
 def _cat(*arrays: Any, dim: int) -> Any:
@@ -97,8 +100,8 @@ def _check_joined(tensors: tuple[Any, ...], dim: int) -> int:
         for axis, (wanted, got) in enumerate(zip(first, shape, strict=True)):
             if axis != d and wanted != got:
                 raise ShapeError(
-                    f"Sizes of tensors must match except in dimension {d}. Expected size {wanted} but got size "
-                    f"{got} for tensor number {i} in the list."
+                    f"Sizes of tensors must match except in dimension {d}. Expected size {wanted} but got "
+                    f"size {got} for tensor number {i} in the list."
                 )
     return d
 
@@ -193,8 +196,8 @@ def split_method(self: Any, split_size: Any, dim: int = 0) -> tuple[Any, ...]:
             )
         if sum(sizes) != n:
             raise ShapeError(
-                f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size at dimension "
-                f"{d}), but got split_sizes={list(sizes)}"
+                f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size at "
+                f"dimension {d}), but got split_sizes={list(sizes)}"
             )
         return TABLE.split_with_sizes(self, sizes=sizes, dim=d)  # type: ignore[no-any-return]
     if split_size < 0:
@@ -236,3 +239,63 @@ def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
         raise IndexError("Dimension specified as 0 but tensor has no dimensions")
     d = dim_of(dim, input.ndim)
     return TABLE.unbind(input, dim=d) if input.shape[d] else ()
+
+
+@public
+def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> tuple[Any, ...]:
+    """Views of the parts along ``dim``: so many of nearly one size, or those between the given indices.
+
+    Source: torch.tensor_split.
+    """
+    if not input.ndim:
+        raise ShapeError(
+            "tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims"
+        )
+    d = dim_of(dim, input.ndim)
+    n = input.shape[d]
+    if isinstance(indices_or_sections, Iterable):
+        bounds = [slice(i, None).indices(n)[0] for i in indices_or_sections]
+    elif indices_or_sections > 0:
+        bounds = [
+            i * (n // indices_or_sections) + min(i, n % indices_or_sections)
+            for i in range(1, indices_or_sections)
+        ]
+    else:
+        raise ShapeError(f"number of sections must be larger than 0, got {indices_or_sections}")
+    return tuple(
+        narrow(input, d, start, max(0, end - start))
+        for start, end in zip([0, *bounds], [*bounds, n], strict=True)
+    )
+
+
+def _split_along(name: str, input: Any, indices_or_sections: Any, dim: int, ndim: int) -> tuple[Any, ...]:
+    """``tensor_split`` into equal parts along ``dim``, of a tensor with ``ndim`` axes at least."""
+    if input.ndim < ndim:
+        raise ShapeError(
+            f"torch.{name} requires a tensor with at least {ndim} dimension, but got a tensor with "
+            f"{input.ndim} dimensions!"
+        )
+    if isinstance(indices_or_sections, int) and input.shape[dim] % (indices_or_sections or 1):
+        raise ShapeError(
+            f"torch.{name} attempted to split along dimension {dim}, but the size of the dimension "
+            f"{input.shape[dim]} is not divisible by the split_size {indices_or_sections}!"
+        )
+    return tensor_split(input, indices_or_sections, dim)
+
+
+@public
+def hsplit(input: Any, indices_or_sections: Any) -> tuple[Any, ...]:
+    """Equal parts side by side: along axis 1, or axis 0 of a 1-d tensor. Source: torch.hsplit."""
+    return _split_along("hsplit", input, indices_or_sections, 1 if input.ndim > 1 else 0, 1)
+
+
+@public
+def vsplit(input: Any, indices_or_sections: Any) -> tuple[Any, ...]:
+    """Equal parts below each other: along axis 0 of at least two. Source: torch.vsplit."""
+    return _split_along("vsplit", input, indices_or_sections, 0, 2)
+
+
+@public
+def dsplit(input: Any, indices_or_sections: Any) -> tuple[Any, ...]:
+    """Equal parts behind each other: along axis 2. Source: torch.dsplit."""
+    return _split_along("dsplit", input, indices_or_sections, 2, 3)

@@ -32,7 +32,7 @@ def adjoint(x: Any) -> Any:
 
 def scaled(x: Any, factor: Any) -> Any:
     """``x`` times a number; no work where that is 1."""
-    return x if factor == 1 else x * factor
+    return x if factor == 1 else TABLE.mul(x, factor)
 
 
 def summed_to(x: Any, shape: Shape) -> Any:
@@ -71,7 +71,7 @@ def outer_conj(a: Any, b: Any) -> Any:
 def _plus(input: Any, product: Any, beta: Any, alpha: Any) -> Any:
     """``beta * input + alpha * product``, where ``beta=0`` means without ``input``, be it nan."""
     product = scaled(product, alpha)
-    return (product if beta == 0 else scaled(input, beta) + product).astype(product.dtype, copy=False)
+    return (product if beta == 0 else TABLE.add(scaled(input, beta), product)).astype(product.dtype, copy=False)
 
 
 def _trace(x: Any) -> Any:

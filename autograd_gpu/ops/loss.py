@@ -74,11 +74,14 @@ def check_constant(function: str, **tensors: Any) -> None:
 # --- records ---------------------------------------------------------------------------------------------
 
 
-def elementwise_loss(name: str, value: Formula, slopes: Mapping[str, Formula], doc: str) -> None:
+def elementwise_loss(
+    name: str, value: Formula, slopes: Mapping[str, Formula], doc: str, title: str | None = None
+) -> None:
     """Enter the loss ``name`` in the table.
 
     ``value(*operands, *, **options)`` is the loss of each element, and ``slopes`` are its derivatives by the
     operands, formulas of the same arguments. The record's parameters are the options and ``reduction``.
+    ``title`` is torch's name in messages.
     """
     arguments = signature(value).parameters
     operands = [name for name, argument in arguments.items() if argument.kind is not Parameter.KEYWORD_ONLY]
@@ -96,7 +99,7 @@ def elementwise_loss(name: str, value: Formula, slopes: Mapping[str, Formula], d
         return in_float32(vjp)
 
     rules = {operand: rule(slope) for operand, slope in slopes.items()}
-    ArrayOp(name, ", ".join(operands), in_float32(forward), rules, doc, takes=(FLOAT,))
+    ArrayOp(name, ", ".join(operands), in_float32(forward), rules, doc, takes=(FLOAT,), title=title)
 
 
 def _total(losses: Any, reduction: str) -> Any:

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 
 from ..backends import of
-from ..dtypes import BOOL, COMPLEX, INT, bool_, uint8
+from ..dtypes import bool_, uint8
 from ..errors import DtypeError, ShapeError
 from ..op import TABLE, ArrayOp, Op, public
 from ..shapes import broadcast
 from .arguments import is_tensor
 from .index import placed_indices
 from .linalg import C_NAMES, check_tensors
+from .number import as_element
 
 # fmt: off
 for _name, _node, _nodes in (("masked_fill", "MaskedFillBackward1", {(2,): "MaskedFillBackward0"}),
@@ -26,18 +27,10 @@ ArrayOp("nonzero", "input", lambda x: of(x).xp.argwhere(x), None, "the places of
 # fmt: on
 
 
-def number_for(value: Any, input: Any) -> Any:
-    """A Python number as an element of ``input``: without its fraction if that has integers."""
-    category = input.dtype.category
-    if isinstance(value, complex) and category != COMPLEX:
-        raise DtypeError(f"value cannot be converted to type {C_NAMES[input.dtype.name]} without overflow")
-    return bool(value) if category == BOOL else int(value) if category == INT else value
-
-
 def value_for(value: Any, input: Any, name: str) -> Any:
     """``value``, a number or a 0-d tensor, in the dtype of ``input``."""
     if not is_tensor(value):
-        return number_for(value, input)
+        return as_element(value, input.dtype)
     if value.ndim:
         raise ShapeError(
             f"{name} only supports a 0-dimensional value tensor, but got tensor with {value.ndim} dimension(s)."

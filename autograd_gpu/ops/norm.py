@@ -20,23 +20,23 @@ Shape = tuple[int, ...]
 # there is no weight or bias it is the number 1 or 0.
 
 
-def _moments(x: Any, dim: Shape) -> tuple[Any, Any]:
-    """The mean of ``x`` over ``dim``, and its variance (the mean square of the rest)."""
-    mean = TABLE.mean(x, dim=dim, keepdim=True)
-    rest = x - mean
-    return mean, TABLE.mean(rest * rest, dim=dim, keepdim=True)
+def _view(x: Any, size: Shape) -> Any:
+    """``x`` in the shape ``size``."""
+    return x if x.shape == size else TABLE.reshape(x, size=size)
 
 
 def _normalised(input: Any, size: Shape, dim: Shape, eps: float, stats: Any) -> tuple[Any, Any, Any, Any]:
     """``input`` viewed as ``size`` and normalised; the mean, the variance, and 1 / standard deviation."""
-    x = TABLE.reshape(input, size=size)
-    mean, var = _moments(x, dim) if stats is None else stats
+    x = _view(input, size)
+    mean = TABLE.mean(x, dim=dim, keepdim=True) if stats is None else stats[0]
+    rest = x - mean
+    var = TABLE.mean(rest * rest, dim=dim, keepdim=True) if stats is None else stats[1]
     scale = TABLE.rsqrt(var + eps)
-    return (x - mean) * scale, mean, var, scale
+    return rest * scale, mean, var, scale
 
 
 def _scaled(x: Any, weight: Any, align: Shape) -> Any:
-    return x if isinstance(weight, int) else x * TABLE.reshape(weight, size=align)
+    return x if isinstance(weight, int) else x * _view(weight, align)
 
 
 @in_float32
@@ -44,8 +44,8 @@ def _norm(
     input: Any, weight: Any, bias: Any, size: Shape, dim: Shape, align: Shape, eps: float, stats: Any
 ) -> Any:
     x, mean, var, _ = _normalised(input, size, dim, eps, stats)
-    y = _scaled(TABLE.reshape(x, size=input.shape), weight, align)
-    return y if isinstance(bias, int) else y + TABLE.reshape(bias, size=align), mean, var
+    y = _scaled(_view(x, input.shape), weight, align)
+    return y if isinstance(bias, int) else y + _view(bias, align), mean, var
 
 
 @in_float32
@@ -60,12 +60,12 @@ def _norm_vjp(
     eps: float,
     stats: Any,
 ) -> Any:
-    g = TABLE.reshape(_scaled(g, weight, align), size=size)
+    g = _view(_scaled(g, weight, align), size)
     x, _, _, scale = _normalised(input, size, dim, eps, stats)
     if stats is None:
         own = x * TABLE.mean(g * x, dim=dim, keepdim=True)
         g = g - TABLE.mean(g, dim=dim, keepdim=True) - own
-    return TABLE.reshape(g * scale, size=shape)
+    return _view(g * scale, shape)
 
 
 @in_float32
@@ -73,7 +73,7 @@ def _norm_weight_vjp(
     g: Any, input: Any, shape: Shape, size: Shape, dim: Shape, align: Shape, eps: float, stats: Any
 ) -> Any:
     x, *_ = _normalised(input, size, dim, eps, stats)
-    return _summed(g * TABLE.reshape(x, size=input.shape), align, shape)
+    return _summed(g * _view(x, input.shape), align, shape)
 
 
 @in_float32
@@ -83,10 +83,11 @@ def _norm_bias_vjp(g: Any, shape: Shape, align: Shape) -> Any:
 
 def _summed(g: Any, align: Shape, shape: Shape) -> Any:
     """``g`` summed over the axes along which ``align`` was broadcast, in the shape of the operand."""
-    return TABLE.reshape(TABLE.sum_to_size(g, size=align), size=shape)
+    return _view(TABLE.sum_to_size(g, size=align), shape)
 
 
-for _kind in ("layer", "batch", "group"):
+_TITLES = {"layer": "LayerNormKernelImpl", "batch": "batch_norm", "group": "GroupNormKernelImpl"}
+for _kind, _title in _TITLES.items():
     ArrayOp(
         f"native_{_kind}_norm",
         "input, weight, bias",
@@ -96,6 +97,7 @@ for _kind in ("layer", "batch", "group"):
         takes=(FLOAT,),
         differentiable=1,
         fits=True,
+        title=_title,
     )
 
 
@@ -109,18 +111,18 @@ def _normalized_shape(name: str, shape: Any, input: Any, gap: str = ", ") -> Sha
             f"{name}(): argument 'normalized_shape' (position 2) must be tuple of ints, not "
             f"{type(shape).__name__}"
         )
-    shape = tuple(shape)
-    if not shape:
+    sizes: Shape = tuple(shape)
+    if not sizes:
         raise ShapeError(
             "Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element, "
             "but got normalized_shape = []"
         )
-    if tuple(input.shape[-len(shape) :]) != shape:
+    if tuple(input.shape[-len(sizes) :]) != sizes:
         raise ShapeError(
-            f"Given normalized_shape={list(shape)}, expected input with shape "
-            f"[*{gap}{', '.join(map(str, shape))}], but got input of size{list(input.shape)}"
+            f"Given normalized_shape={list(sizes)}, expected input with shape "
+            f"[*{gap}{', '.join(map(str, sizes))}], but got input of size{list(input.shape)}"
         )
-    return shape
+    return sizes
 
 
 def _check_shape(name: str, parameter: Any, shape: Shape) -> None:
@@ -196,7 +198,7 @@ def _rms_norm(input: Any, weight: Any, dim: Shape, eps: float | None) -> Any:
 
 def _channels(input: Any) -> Shape:
     """A shape with which a parameter of each channel broadcasts against an input (N, C, ...)."""
-    return (1, input.shape[1]) + (1,) * (input.ndim - 2)
+    return (1, int(input.shape[1]), *(1,) * (input.ndim - 2))
 
 
 @public(method=False, functional=True)
@@ -332,11 +334,13 @@ def instance_norm(
         )
     examples, channels, *sizes = input.shape
     _check_features(channels, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
-    parameters = [p if p is None else p.repeat(examples) for p in (running_mean, running_var, weight, bias)]
+    mean, var, scale, shift = (
+        None if p is None else p.repeat(examples) for p in (running_mean, running_var, weight, bias)
+    )
     merged = input.reshape(1, examples * channels, *sizes)
-    y = _batch_norm(merged, *parameters, use_input_stats, momentum, eps)
+    y = _batch_norm(merged, mean, var, scale, shift, use_input_stats, momentum, eps)
     if use_input_stats:
-        for running, repeated in zip((running_mean, running_var), parameters, strict=False):
-            if running is not None:
+        for running, repeated in ((running_mean, mean), (running_var, var)):
+            if running is not None and repeated is not None:
                 running.copy_(repeated.reshape(examples, channels).mean(0))
     return y.reshape(input.shape)

@@ -8,7 +8,7 @@ from ..dtypes import REDUCED, dtype, float32, promote_types
 from ..op import TABLE
 
 # what each 16-bit dtype is computed in, as Tensors name it and as arrays do
-_WIDER = dict.fromkeys(REDUCED, float32) | {d.numpy: float32.numpy for d in REDUCED}
+_WIDER: dict[Any, Any] = dict.fromkeys(REDUCED, float32) | {d.numpy: float32.numpy for d in REDUCED}
 
 
 def cast(x: Any, d: Any) -> Any:

@@ -39,11 +39,11 @@ def _huber_slope(input: Any, target: Any, *, delta: float) -> Any:
 
 
 # fmt: off
-elementwise_loss("mse_loss", _mse, of_difference(_mse_slope), "(input - target)**2")
+elementwise_loss("mse_loss", _mse, of_difference(_mse_slope), "(input - target)**2", "mse_cpu")
 elementwise_loss("smooth_l1_loss", _smooth_l1, of_difference(_smooth_l1_slope),
-                 "d**2 / (2 beta) of d = input - target; where |d| >= beta, |d| - beta / 2")
+                 "d**2 / (2 beta) of d = input - target; where |d| >= beta, |d| - beta / 2", "smooth_l1_cpu")
 elementwise_loss("huber_loss", _huber, of_difference(_huber_slope),
-                 "d**2 / 2 of d = input - target; where |d| >= delta, delta (|d| - delta / 2)")
+                 "d**2 / 2 of d = input - target; where |d| >= delta, delta (|d| - delta / 2)", "huber_cpu")
 # fmt: on
 
 

@@ -8,26 +8,31 @@ from typing import Any
 import numpy as np
 
 from ..backends import of
-from ..dtypes import FLOAT
+from ..dtypes import FLOAT, bool_
+from ..errors import ShapeError
 from ..op import TABLE, ArrayOp, public
 from ..shapes import dim_of
 from .arguments import numpy_names
+from .index import narrow
+from .join import cat
 from .precision import cast, in_float32
 from .reduce import FRACTIONS, Dims, conj, keep
 
-_SUMS = {"b": np.int64, "u": np.int64, "i": np.int64}
-_RUNNING = {np.dtype(np.float32): np.float64, np.dtype(np.complex64): np.complex128}
+_DOUBLE = {np.dtype(np.float32): np.float64, np.dtype(np.complex64): np.complex128}
+
+
+def _result(x: Any) -> Any:
+    """The dtype of sums and products of ``x``: int64 for bools and integers."""
+    return np.dtype(np.int64) if x.dtype.kind in "bui" else x.dtype
 
 
 def _running(x: Any, name: str, dim: int) -> Any:
     """``cumsum`` or ``cumprod``, on NumPy in double precision and rounded, as PyTorch's CPU kernels do."""
     if not x.ndim:
-        return x.astype(_SUMS.get(x.dtype.kind, x.dtype))
+        return x.astype(_result(x))
     xp = of(x).xp
-    if (wide := _SUMS.get(x.dtype.kind)) or (xp is np and (wide := _RUNNING.get(x.dtype))):
-        y = getattr(xp, name)(x, axis=dim, dtype=wide)
-        return y if x.dtype.kind in _SUMS else y.astype(x.dtype)
-    return getattr(xp, name)(x, axis=dim)
+    wide = _DOUBLE.get(x.dtype) if xp is np else None
+    return getattr(xp, name)(x, axis=dim, dtype=wide or _result(x)).astype(_result(x), copy=False)
 
 
 def by_doubling(combine: Callable[..., tuple[Any, ...]], parts: tuple[Any, ...], dim: int) -> tuple[Any, ...]:
@@ -110,7 +115,7 @@ def _prod_all_vjp(g: Any, input: Any, shape: Dims) -> Any:
 
 @in_float32
 def _prod(x: Any, dim: int | None = None, keepdim: bool = False) -> Any:
-    return x.prod(axis=dim if x.ndim else None, keepdims=keepdim, dtype=_SUMS.get(x.dtype.kind))
+    return x.prod(axis=dim if x.ndim else None, keepdims=keepdim, dtype=_result(x))
 
 
 @in_float32
@@ -191,3 +196,28 @@ def cumprod(input: Any, dim: int, *, dtype: Any = None) -> Any:
 def logcumsumexp(input: Any, dim: int) -> Any:
     """``log(cumsum(exp(input)))`` along ``dim``, without overflow. Source: torch.logcumsumexp."""
     return TABLE.logcumsumexp(input, dim=dim_of(dim, input.ndim))
+
+
+@public
+@numpy_names
+def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None) -> Any:
+    """The ``n``-th differences of neighbours along ``dim``, after joining ``prepend`` and ``append`` to it.
+
+    Of bools, whether neighbours differ. Source: torch.diff.
+
+    >>> import autograd_gpu as torch
+    >>> torch.tensor([1, 4, 9]).diff()
+    tensor([3, 5])
+    """
+    if not input.ndim:
+        raise ShapeError("diff expects input to be at least one-dimensional")
+    if n < 0:
+        raise ShapeError(f"order must be non-negative but got {n}")
+    d = dim_of(dim, input.ndim)
+    parts = [part for part in (prepend, input, append) if part is not None]
+    result = cat(parts, d) if n and len(parts) > 1 else input
+    for _ in range(min(n, result.shape[d])):
+        size = result.shape[d] - 1
+        neighbours = narrow(result, d, 1, size), narrow(result, d, 0, size)
+        result = TABLE.logical_xor(*neighbours) if input.dtype is bool_ else TABLE.sub(*neighbours)
+    return result

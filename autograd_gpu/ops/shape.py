@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 
 from ..backends import of
-from ..dtypes import COMPLEX, FLOAT, dtype
-from ..dtypes import of as dtype_of
-from ..errors import DtypeError, ShapeError
+from ..dtypes import dtype
+from ..errors import ShapeError
 from ..op import TABLE, ArrayOp, public
 from ..shapes import Size, broadcast, dim_of, dims_of, size_args
-from .arguments import tensor_list
+from .arguments import one_or_many, tensor_list
 
 Shape = tuple[int, ...]
 
@@ -37,7 +36,7 @@ def runs(shape: Shape, strides: Shape) -> list[int]:
 
 
 def viewable(shape: Shape, strides: Shape, size: Shape) -> bool:
-    """Whether memory laid out by ``shape`` and ``strides`` can be seen as ``size`` (source: computeStride)."""
+    """Whether memory laid out by ``shape`` and ``strides`` can be seen as ``size`` (as computeStride)."""
     if 0 in shape:
         return True
     wanted = [n for n in size if n != 1]
@@ -58,18 +57,6 @@ def _view(x: Any, size: Shape) -> Any:
     return x.reshape(size)
 
 
-def _view_dtype(x: Any, to: dtype) -> Any:
-    old, new = x.dtype.itemsize, to.itemsize
-    view = f"to view {dtype_of(x.dtype).scalar_name} as {to.scalar_name} (different element sizes)"
-    if old != new and not x.ndim:
-        raise ShapeError(f"self.dim() cannot be 0 {view}")
-    if old != new and x.strides[-1] != old:
-        raise ShapeError(f"self.stride(-1) must be 1 {view}, but got {x.strides[-1] // old}")
-    if new > old and x.shape[-1] % (new // old):
-        raise ShapeError(f"self.size(-1) must be divisible by {new // old} {view}, but got {x.shape[-1]}")
-    return x.view(to.numpy)
-
-
 def writable(y: Any) -> Any:
     """A view that NumPy made read-only (out of prudence), as one that can be written to like any other."""
     if isinstance(y, np.ndarray) and y.base is not None:
@@ -83,56 +70,24 @@ def _expand(x: Any, size: Shape) -> Any:
     return x if x.shape == size else writable(of(x).xp.broadcast_to(x, size))
 
 
-def _swapped(x: Any, dim0: int, dim1: int) -> Any:
-    return x.swapaxes(dim0, dim1) if x.ndim else x.reshape(())
-
-
-def _view_as_complex(x: Any) -> Any:
-    parts = np.dtype(f"c{2 * x.dtype.itemsize}")
-    if any(stride % parts.itemsize for stride in x.strides[:-1]):
-        raise ShapeError("Tensor must have a stride divisible by 2 for all but last dimension")
-    if x.strides[-1] != x.dtype.itemsize:
-        raise ShapeError("Tensor must have a last dimension with stride 1")
-    return x.view(parts).reshape(x.shape[:-1])
-
-
-def _view_as_real(x: Any) -> Any:
-    return x.reshape((*x.shape, 1)).view(x.real.dtype)
-
-
-def inverse(dims: Shape) -> Shape:
-    """The permutation that undoes ``dims``."""
-    return tuple(sorted(range(len(dims)), key=dims.__getitem__))
-
-
 def _as_before(g: Any, shape: Shape) -> Any:
     return TABLE.reshape(g, size=shape)
 
 
 # fmt: off
 ArrayOp("view", "input", _view, _as_before, "the elements in another shape, without a copy", view=True)
-ArrayOp("view_dtype", "input", _view_dtype, None, "the bits as elements of another dtype", view=True)
 ArrayOp("reshape", "input", lambda x, size: x.reshape(size), _as_before,
         "the elements in another shape, copied if need be", node="UnsafeViewBackward0")
 ArrayOp("contiguous", "input", lambda x: of(x).xp.ascontiguousarray(x).reshape(x.shape), lambda g: g,
         "a copy with the last axis innermost", node="CloneBackward0")
 for _name, _node in (("squeeze_all", "SqueezeBackward0"), ("squeeze", "SqueezeBackward1"),
                      ("squeeze_dims", "SqueezeBackward2")):
-    ArrayOp(_name, "input", lambda x, dim: x.squeeze(dim), _as_before, "without the axes dim, which have size 1",
-            view=True, node=_node)
+    ArrayOp(_name, "input", lambda x, dim: x.squeeze(dim), _as_before,
+            "without the axes dim, which have size 1", view=True, node=_node)
 ArrayOp("unsqueeze", "input", lambda x, dim: of(x).xp.expand_dims(x, dim), _as_before,
         "with an axis of size 1 at dim", view=True)
 ArrayOp("expand", "input", _expand, lambda g, shape: TABLE.sum_to_size(g, size=shape),
         "axes of size 1 repeated to size, without a copy", view=True)
-ArrayOp("transpose", "input", _swapped, lambda g, dim0, dim1: TABLE.transpose(g, dim0=dim0, dim1=dim1),
-        "two axes exchanged", view=True)
-ArrayOp("t", "input", lambda x: x.T, lambda g: TABLE.t(g), "a matrix transposed", view=True)  # noqa: PLW0108
-ArrayOp("permute", "input", lambda x, dims: x.transpose(dims),
-        lambda g, dims: TABLE.permute(g, dims=inverse(dims)), "the axes in another order", view=True)
-ArrayOp("view_as_complex", "input", _view_as_complex, lambda g: TABLE.view_as_real(g),  # noqa: PLW0108
-        "pairs along the last axis as complex numbers", view=True)
-ArrayOp("view_as_real", "input", _view_as_real, lambda g: TABLE.view_as_complex(TABLE.contiguous(g)),
-        "complex numbers as pairs along a last axis", view=True, takes=(COMPLEX,))
 # fmt: on
 
 
@@ -177,9 +132,10 @@ def view(self: Any, *size: Any) -> Any:
 
 
 @public
-def reshape(input: Any, *shape: Any) -> Any:
+@one_or_many("shape")
+def reshape(input: Any, shape: Shape) -> Any:
     """The elements in another shape: a view where the strides allow one, else a copy. One size may be -1."""
-    return _reshaped(input, known_size(size_args(shape), prod(input.shape)))
+    return _reshaped(input, known_size(shape, prod(input.shape)))
 
 
 def _reshaped(input: Any, size: Shape) -> Any:
@@ -208,7 +164,7 @@ def contiguous(self: Any) -> Any:
 
 @public
 def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
-    """The axes from ``start_dim`` to ``end_dim`` made one (a 0-d tensor becomes 1-d). Source: torch.flatten."""
+    """The axes from ``start_dim`` to ``end_dim`` made one; a 0-d tensor becomes 1-d."""
     start, end = dim_of(start_dim, input.ndim), dim_of(end_dim, input.ndim)
     if start > end:
         raise ShapeError("flatten() has invalid args: start_dim cannot come after end_dim")
@@ -262,72 +218,6 @@ def unsqueeze(input: Any, dim: int) -> Any:
     return TABLE.unsqueeze(input, dim=dim_of(dim, input.ndim + 1))
 
 
-@public
-def transpose(input: Any, dim0: int, dim1: int) -> Any:
-    """The axes ``dim0`` and ``dim1`` exchanged: a view. Source: torch.transpose."""
-    return TABLE.transpose(input, dim0=dim_of(dim0, input.ndim), dim1=dim_of(dim1, input.ndim))
-
-
-for _name in ("swapaxes", "swapdims"):
-    public(transpose, name=_name)
-
-
-@public
-def t(input: Any) -> Any:
-    """A matrix transposed: a view; tensors with fewer axes stay. Source: torch.t."""
-    if input.ndim > 2:
-        raise ShapeError(f"t() expects a tensor with <= 2 dimensions, but self is {input.ndim}D")
-    return TABLE.t(input)
-
-
-def _order(dims: Shape, ndim: int) -> Shape:
-    if len(dims) != ndim:
-        raise ShapeError(
-            "permute(sparse_coo): number of dimensions in the tensor input does not match the length of the "
-            f"desired ordering of dimensions i.e. input.dim() = {ndim} is not equal to len(dims) = {len(dims)}"
-        )
-    order = tuple(dim_of(d, ndim) for d in dims)
-    if len(set(order)) < ndim:
-        raise ShapeError("permute(): duplicate dims are not allowed.")
-    return order
-
-
-@public(function_too=False, name="permute")
-def permute_method(self: Any, *dims: Any) -> Any:
-    """The axes in the order ``dims`` (ints or a tuple of ints): a view. Source: torch.Tensor.permute."""
-    return TABLE.permute(self, dims=_order(size_args(dims), self.ndim))
-
-
-@public(method=False)
-def permute(input: Any, dims: Iterable[int]) -> Any:
-    """The axes in the order ``dims``: a view. Source: torch.permute."""
-    return TABLE.permute(input, dims=_order(tuple(dims), input.ndim))
-
-
-@public
-def movedim(input: Any, source: Any, destination: Any) -> Any:
-    """The axes ``source`` (an int or several) moved to ``destination``, the others in their order."""
-    ends = []
-    for name, dims in (("source", source), ("destination", destination)):
-        listed = (dims,) if not isinstance(dims, Iterable) else tuple(dims)
-        places = tuple(dim_of(d, input.ndim) for d in listed)
-        if len(set(places)) < len(places):
-            raise ShapeError(f"movedim: repeated dim in `{name}` ({list(listed)})")
-        ends.append(places)
-    if len(ends[0]) != len(ends[1]):
-        raise ShapeError(
-            f"movedim: Invalid source or destination dims: source ({list(ends[0])} dims) should contain the "
-            f"same number of dims as destination ({list(ends[1])} dims)"
-        )
-    moved = dict(zip(ends[1], ends[0], strict=True))
-    others = iter(d for d in range(input.ndim) if d not in ends[0])
-    order = tuple(moved[d] if d in moved else next(others) for d in range(input.ndim))
-    return TABLE.permute(input, dims=order)
-
-
-public(movedim, name="moveaxis")
-
-
 def expanded_size(shape: Shape, size: Shape, typename: str) -> Shape:
     """``size`` with its -1 filled in from ``shape``; ShapeError if ``shape`` cannot be expanded to it."""
     new = len(size) - len(shape)
@@ -351,9 +241,10 @@ def expanded_size(shape: Shape, size: Shape, typename: str) -> Shape:
 
 
 @public(function_too=False)
-def expand(self: Any, *size: Any) -> Any:
+@one_or_many("size")
+def expand(self: Any, size: Shape) -> Any:
     """Axes of size 1 repeated to ``size`` (-1 keeps one) without a copy. Source: torch.Tensor.expand."""
-    return TABLE.expand(self, size=expanded_size(self.shape, size_args(size), self.dtype.typename))
+    return TABLE.expand(self, size=expanded_size(self.shape, size, self.dtype.typename))
 
 
 @public(function_too=False)
@@ -380,8 +271,8 @@ def broadcast_shapes(*shapes: Any) -> Size:
             pairs = enumerate(zip(reversed(shape), reversed(result), strict=False), 1)
             place, n = next((j, n) for j, (n, m) in pairs if n != m and 1 not in (n, m))
             raise ShapeError(
-                f"Attempting to broadcast a dimension of length {n} at {-place}! Mismatching argument at index {i} "
-                f"had {shape}; but expected shape should be broadcastable to {list(result)}"
+                f"Attempting to broadcast a dimension of length {n} at {-place}! Mismatching argument at "
+                f"index {i} had {shape}; but expected shape should be broadcastable to {list(result)}"
             ) from None
     return Size(result)
 
@@ -431,26 +322,3 @@ def atleast_2d(*tensors: Any) -> Any:
 def atleast_3d(*tensors: Any) -> Any:
     """Each tensor, with axes of size 1 around its own if it has fewer than three."""
     return _atleast(3, tensors)
-
-
-@public(method=False)
-def view_as_real(input: Any) -> Any:
-    """Complex numbers as pairs of real ones along a new last axis: a view. Source: torch.view_as_real."""
-    if input.dtype.category != COMPLEX:
-        raise DtypeError("view_as_real is only supported for complex tensors")
-    return TABLE.view_as_real(input)
-
-
-@public(method=False)
-def view_as_complex(input: Any) -> Any:
-    """Pairs of real numbers along the last axis as complex ones: a view. Source: torch.view_as_complex."""
-    if input.dtype.category != FLOAT:
-        raise DtypeError(
-            "view_as_complex is only supported for half, float and double tensors, but got a tensor of scalar type: "
-            f"{input.dtype.scalar_name}"
-        )
-    if not input.ndim:
-        raise ShapeError("Input tensor must have one or more dimensions")
-    if input.shape[-1] != 2:
-        raise ShapeError("Tensor must have a last dimension of size 2")
-    return TABLE.view_as_complex(input)

@@ -50,9 +50,9 @@ def _log_softmax_vjp(g: Any, y: Any, dim: tuple[int, ...]) -> Any:
 
 # fmt: off
 ArrayOp("softmax", "input", _softmax, _softmax_vjp,
-        "exp(input) / sum(exp(input)) along dim", takes=(FLOAT,))
+        "exp(input) / sum(exp(input)) along dim", takes=(FLOAT,), title="softmax_lastdim_kernel_impl")
 ArrayOp("log_softmax", "input", _log_softmax, _log_softmax_vjp,
-        "input - log(sum(exp(input))) along dim", takes=(FLOAT,))
+        "input - log(sum(exp(input))) along dim", takes=(FLOAT,), title="log_softmax_lastdim_kernel_impl")
 ArrayOp("safe_softmax", "input", _safe_softmax, _softmax_vjp,
         "softmax, but 0 where all of input along dim is -inf", takes=(FLOAT,))
 # fmt: on

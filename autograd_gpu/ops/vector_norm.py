@@ -76,14 +76,15 @@ def _dist_other_vjp(g: Any, input: Any, other: Any, y: Any, p: float) -> Any:
 
 
 # fmt: off
-ArrayOp("linalg_vector_norm", "input", _norm, _norm_vjp, "(sum of |input|**ord)**(1/ord) over dim", takes=FRACTIONS)
+ArrayOp("linalg_vector_norm", "input", _norm, _norm_vjp, "(sum of |input|**ord)**(1/ord) over dim",
+        takes=FRACTIONS)
 ArrayOp("dist", "input, other", _dist, {"input": _dist_vjp, "other": _dist_other_vjp},
         "the p-norm of input - other", takes=FRACTIONS, fits=True)
 # fmt: on
 
 
 def vector_norm(x: Any, ord: float = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
-    """``(sum of |x|**ord)**(1 / ord)`` over ``dim``; for ``inf`` the maximum, for 0 the number of elements not 0.
+    """``(sum of |x|**ord)**(1 / ord)`` over ``dim``; inf gives the maximum, 0 the number of others than 0.
 
     Gradient: ``g x |x|**(ord - 2) y**(1 - ord)``, and 0 at 0. Source: torch.linalg.vector_norm.
 
@@ -104,15 +105,14 @@ def vector_norm(x: Any, ord: float = 2, dim: Any = None, keepdim: bool = False, 
 
 
 def _check_nonempty(ord: float, x: Any, dims: Dims | None) -> None:
+    """Raise if a norm that is an extreme has no element to choose from."""
     for d in range(x.ndim) if dims is None else dims:
         if x.ndim and x.shape[d] == 0:
-            where = (
-                "an empty tensor because the"
-                if dims is None
-                else f"the dimension {d}because this dimension is empty and the"
-            )
+            empty = f"the dimension {d}because this dimension is empty and"
             raise ShapeError(
-                f"linalg.vector_norm cannot compute the {ord} norm on {where} operation does not have an identity"
+                f"linalg.vector_norm cannot compute the {ord} norm on "
+                f"{'an empty tensor because' if dims is None else empty} "
+                "the operation does not have an identity"
             )
 
 
