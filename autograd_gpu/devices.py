@@ -65,7 +65,7 @@ cpu = device("cpu")
 
 
 class Chosen(threading.local):
-    """Where a thread makes tensors that name no device: the innermost ``with device(...)``, else ``default``."""
+    """Where a thread makes tensors that name no device: in the innermost ``with device``, or ``default``."""
 
     default = cpu
 

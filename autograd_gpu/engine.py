@@ -156,6 +156,11 @@ class Output(Node):
     recorded_pullback = pullback
 
 
+def outputs_of(source: Node, count: int) -> list[Output]:
+    """The nodes of the results of ``source``; the newest, which runs first in a backward pass, is the first."""
+    return [Output(source, i) for i in reversed(range(count))][::-1]
+
+
 class Parts(dict[int, Any]):
     """The cotangents of several results, by number."""
 

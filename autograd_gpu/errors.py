@@ -32,7 +32,7 @@ class DtypeError(Error, NotImplementedError):
 
 
 class OutOfBounds(Error, IndexError, RuntimeError):
-    """An index that is not within the axis: PyTorch raises the one or the other, depending on the operation."""
+    """An index that is not within the axis: PyTorch raises one or the other, as the operation may be."""
 
 
 class DeviceError(Error, RuntimeError):

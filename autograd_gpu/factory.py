@@ -86,7 +86,7 @@ Maker = Callable[..., Any]
 def factory(
     default: Callable[[], Dtype | None] = get_default_dtype,
 ) -> Callable[[Maker], Callable[..., Tensor]]:
-    """Make of a function ``f(..., *, dtype, device)``, which returns an array, one that takes torch's keywords.
+    """Make of ``f(..., *, dtype, device)``, which returns an array, a function that takes torch's keywords.
 
     ``default()`` is the dtype where none is asked for.
     """

@@ -131,6 +131,7 @@ class Flavour(NamedTuple):
     depth: int = 1  # how many calls up the user's line is
 
 
+PLAIN = Flavour()
 FUNCTION = Flavour(
     "*, out=None", "    if out is not None:\n        return apply_elementwise(op, ({operands},), out)"
 )

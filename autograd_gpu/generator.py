@@ -319,15 +319,18 @@ def _pairs(parts: Array, shape: Shape, dtype: dtypes.dtype) -> Array:
 
 
 def not_implemented(kernel: str, dtype: dtypes.dtype, expected: str) -> DtypeError:
+    """The error that ``dtype`` is none to draw numbers in."""
     return DtypeError(f"\"{kernel}\" not implemented for '{dtype.scalar_name}'; expected a {expected} dtype")
 
 
 def check_floating(kernel: str, dtype: dtypes.dtype) -> None:
+    """DtypeError unless ``dtype`` is floating."""
     if not dtype.is_floating_point:
         raise not_implemented(kernel, dtype, "floating-point")
 
 
 def check_within(name: str, value: float, least: float, most: float, dtype: dtypes.dtype) -> None:
+    """RuntimeError unless an argument lies among the numbers of ``dtype``."""
     if not least <= value <= most:
         raise RuntimeError(
             f"{name} is out of bounds for {dtype.name}: expected [{least}, {most}], got {value}"

@@ -69,7 +69,7 @@ def in_order(x: Any) -> bool:
 
 
 def arranged(x: Any, make: Callable[[tuple[int, ...]], Any]) -> Any:
-    """An array of the shape of ``x``, filled by ``make(shape)`` in the order in which ``x`` lies in memory."""
+    """An array of the shape of ``x``, filled by ``make(shape)`` in the order of the memory of ``x``."""
     order = outer_to_inner(x)
     array = make(tuple(x.shape[axis] for axis in order))
     return array.transpose([order.index(axis) for axis in range(len(order))])

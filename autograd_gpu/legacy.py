@@ -66,5 +66,5 @@ class TensorType:
         return f"<class '{Namespace.name}{self.__name__.removeprefix('torch')}'>"
 
 
-TYPES = {d.typename: TensorType(d, "cpu") for d in ALL}
-CUDA_TYPES = {d.typename: TensorType(d, "cuda") for d in ALL}
+TYPES = {d.typename: TensorType(d, "cpu") for d in ALL if not d.is_complex}
+CUDA_TYPES = {d.typename: TensorType(d, "cuda") for d in ALL if not d.is_complex}

@@ -11,6 +11,9 @@ from .record import apply_elementwise, is_operand
 from .tensor import Tensor
 from .views import in_place
 
+# Functions of nn.functional that PyTorch also has as ``name_``, and others that take ``inplace``.
+NAMED_IN_PLACE = frozenset({"celu", "elu", "hardtanh", "leaky_relu", "relu", "selu", "threshold"})
+WITH_INPLACE = frozenset({"hardsigmoid", "hardswish", "mish", "relu6", "silu"})
 COMMUTATIVE = frozenset({"add", "mul", "bitwise_and", "bitwise_or", "bitwise_xor"})
 ELEMENTWISE = {name: op for name, op in TABLE.items() if isinstance(op, Op)}
 
@@ -27,7 +30,9 @@ def register_rows() -> None:
                 if op.in_place:
                     IN_PLACE.setdefault(name, function)
         if op.functional:
-            FUNCTIONAL.setdefault(op.name, function_of(op, functions.FUNCTIONAL))
+            flavour = functions.FUNCTIONAL if op.name in NAMED_IN_PLACE | WITH_INPLACE else functions.PLAIN
+            FUNCTIONAL.setdefault(op.name, function_of(op, flavour)).__doc__ = op.doc
+        if op.name in NAMED_IN_PLACE:
             FUNCTIONAL.setdefault(f"{op.name}_", in_place(function))
 
 
@@ -106,6 +111,6 @@ def install() -> None:
         setattr(Tensor, f"{name}_", method)
         PUBLIC.setdefault(f"{name}_", method)
     for name in ("real", "imag"):
-        setattr(Tensor, name, property(PUBLIC[name]))
+        setattr(Tensor, name, property(PUBLIC[name], lambda self, value, part=PUBLIC[name]: part(self).copy_(value)))
     for name, function in operators().items():
         setattr(Tensor, name, function)

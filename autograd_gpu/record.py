@@ -10,7 +10,7 @@ from . import shapes, views
 from .backends import Type, _numpy, type_for
 from .devices import cpu, device
 from .dtypes import FLOAT, bool_, combine, dtype, of_scalar, promote_types
-from .engine import UNWRITTEN, Output
+from .engine import UNWRITTEN, outputs_of
 from .errors import DeviceError, DtypeError
 from .fusion.direct import saved_by
 from .modes import modes
@@ -139,8 +139,8 @@ def record_elementwise(
     """Give ``out`` a node that keeps what the cotangents of ``parents`` read."""
     numbers = tuple(i for i, v in enumerate(values) if not isinstance(v, Tensor)) if op.nodes else ()
     node = node_class(op, computed, numbers=numbers)()
-    kept = kept_slots(op, tuple(p is not None for p in parents), complex=computed.dtype.is_complex)
-    if kept:
+    if kept_slots(op, (True,) * op.arity, complex=computed.dtype.is_complex):
+        kept = kept_slots(op, tuple(p is not None for p in parents), complex=computed.dtype.is_complex)
         held = (*zip(values, raw, strict=True), (out, out.array))
         node.saved = tuple(array if i in kept else None for i, (_, array) in enumerate(held))
         node.counters = tuple(
@@ -255,8 +255,8 @@ def record_array(
     node.params, node.shapes = params, tuple([v._shape if isinstance(v, Tensor) else () for v in values])
     finish(node, parents, outs[0])
     if op.differentiable is None and several:
-        for i, out in enumerate(outs):
-            out._node = Output(node, i)
+        for out, edge in zip(outs, outputs_of(node, len(outs)), strict=True):
+            out._node = edge
 
 
 def apply(op: Operation, operands: tuple[Any, ...], params: dict[str, Any]) -> Any:

@@ -100,7 +100,7 @@ def randperm(n: int, *, generator: Generator | None = None, dtype: Dtype, device
 
     >>> _ = manual_seed(0)
     >>> randperm(5)
-    tensor([4, 1, 2, 0, 3])
+    tensor([4, 0, 1, 3, 2])
     """
     (n,) = size_of((n,), None, "randperm")
     if dtype.category == dtypes.INT:

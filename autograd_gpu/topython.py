@@ -45,17 +45,17 @@ def single(x: Tensor) -> Any:
 
 
 def warned(x: Tensor) -> Any:
-    """The only element; a warning if Python's number will be without its gradient."""
+    """The only element; a warning if the number will be without its gradient."""
     if x._node is not None:
-        warnings.warn(SCALAR_WITH_GRAD, UserWarning, stacklevel=4)
+        warnings.warn(SCALAR_WITH_GRAD, UserWarning, stacklevel=3)
     return single(x)
 
 
-def real(x: Tensor, c_type: str) -> Any:
-    """The only element, which must not be complex."""
-    if isinstance(value := warned(x), complex) and value.imag:
+def real(value: Any, c_type: str) -> Any:
+    """A number that must not be complex."""
+    if isinstance(value, complex) and value.imag:
         raise DtypeError(f"value cannot be converted to type {c_type} without overflow")
-    return value.real if isinstance(value, complex) else value
+    return value.real
 
 
 @extends_tensor
@@ -75,10 +75,10 @@ class ToPython(Tensor):
         return host_array(self).tolist()
 
     def __float__(self) -> float:
-        return float(real(self, "double"))
+        return float(real(warned(self), "double"))
 
     def __int__(self) -> int:
-        return int(real(self, "int64_t"))
+        return int(real(single(self), "int64_t"))
 
     def __complex__(self) -> complex:
         return complex(warned(self))

@@ -99,16 +99,18 @@ def assert_on_device(trace: Any) -> None:
     assert not trace.d2h_bytes
 
 
-def check_backward_on_device(
+def check_stays_on_device(
     function: Function, arrays: Sequence[np.ndarray], constant: Sequence[int] = ()
 ) -> None:
-    """The backward pass of ``function(F, *tensors)`` stays on the simulated device, once it is warm."""
+    """Both passes of ``function(F, *tensors)`` stay on the simulated device, once they are warm."""
     cudasim = pytest.importorskip("cudasim")
     for _ in range(2):
         xs = [ours(cast(array, "float32"), "cuda") for array in arrays]
         for i, x in enumerate(xs):
             x.requires_grad = x.dtype.is_floating_point and i not in constant
-        loss = function(F, *xs).sum()
-        with cudasim.trace() as trace:
+        with cudasim.trace() as forward:
+            loss = function(F, *xs).sum()
+        with cudasim.trace() as backward:
             loss.backward()
-    assert_on_device(trace)
+    assert_on_device(forward)
+    assert_on_device(backward)

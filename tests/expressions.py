@@ -47,7 +47,7 @@ def outcome(expression: str, torch: Any) -> tuple[Any, list[str]]:
 
 
 def agree(expression: str, monkeypatch: pytest.MonkeyPatch, *, ulp: int = 0) -> Any:
-    """Evaluate here and in PyTorch; the same values (``ulp`` units in the last place apart), dtypes, strides."""
+    """Evaluate here and in PyTorch: the same dtypes, strides and values (up to ``ulp`` in the last place)."""
     torch = pytest.importorskip("torch")
     monkeypatch.setattr(Namespace, "name", "torch")
     (mine, said), (theirs, they_said) = outcome(expression, ag), outcome(expression, torch)
@@ -66,7 +66,7 @@ def agree(expression: str, monkeypatch: pytest.MonkeyPatch, *, ulp: int = 0) -> 
 
 
 def complain(expression: str, monkeypatch: pytest.MonkeyPatch) -> Exception:
-    """Evaluate here and in PyTorch: both raise, ours an instance of torch's type with text that starts alike."""
+    """Evaluate here and in PyTorch: both raise, ours torch's type, with a text that starts alike."""
     torch = pytest.importorskip("torch")
     monkeypatch.setattr(Namespace, "name", "torch")
     mine, theirs = outcome(expression, ag)[0], outcome(expression, torch)[0]

@@ -1,4 +1,4 @@
-"""Tensors from numbers, of a given size, and like others: PyTorch's values, dtypes, strides and complaints."""
+"""Tensors from numbers, of a given size, like others: PyTorch's values, dtypes, strides and complaints."""
 
 import inspect
 import itertools
@@ -225,7 +225,15 @@ def test_refused_as_torch_refuses_it(expression, monkeypatch):
     complain(expression, monkeypatch)
 
 
-RANGES = [(0, 1, 0.01), (0, 10, 0.1), (-3, 3, 0.007), (1, 2, 1 / 3), (0, 100, 0.3), (-1.7, 22, 0.0123), (5, -5, -0.1)]
+RANGES = [
+    (0, 1, 0.01),
+    (0, 10, 0.1),
+    (-3, 3, 0.007),
+    (1, 2, 1 / 3),
+    (0, 100, 0.3),
+    (-1.7, 22, 0.0123),
+    (5, -5, -0.1),
+]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -270,7 +278,10 @@ def test_order_of_axes_is_that_of_torch(rng):
         for axis in inner_to_outer(tuple(x.shape), x.stride()):
             strides[axis], step = step, step * x.shape[axis]
         long = [i for i, n in enumerate(x.shape) if n > 1]
-        assert [strides[i] for i in long] == [torch.empty_like(x).stride(i) for i in long], (x.shape, x.stride())
+        assert [strides[i] for i in long] == [torch.empty_like(x).stride(i) for i in long], (
+            x.shape,
+            x.stride(),
+        )
 
 
 @pytest.mark.parametrize("dtype", ALL, ids=str)
@@ -283,7 +294,14 @@ def test_every_dtype_on_every_device(dtype, device):
         ag.tensor([[1, 0, 1], [0, 1, 1]], dtype=dtype, device=device),
         ag.empty(2, 3, dtype=dtype, device=device).zero_(),
     ]
-    values = [np.zeros((2, 3)), np.ones((2, 3)), np.ones((2, 3)), np.eye(2, 3), [[1, 0, 1], [0, 1, 1]], np.zeros((2, 3))]
+    values = [
+        np.zeros((2, 3)),
+        np.ones((2, 3)),
+        np.ones((2, 3)),
+        np.eye(2, 3),
+        [[1, 0, 1], [0, 1, 1]],
+        np.zeros((2, 3)),
+    ]
     for tensor, value in zip(made, values, strict=True):
         assert tensor.dtype is dtype
         assert tensor.device.type == device
@@ -302,7 +320,9 @@ def test_ranges_on_every_device(dtype, device):
         lambda where: ag.linspace(-3, 7, 101, dtype=d, device=where),
         lambda where: ag.logspace(0, 3, 31, dtype=d, device=where),
     ):
-        np.testing.assert_allclose(host(make(device)), host(make("cpu")), rtol=1e-6 if dtype != "float16" else 1e-3)
+        np.testing.assert_allclose(
+            host(make(device)), host(make("cpu")), rtol=1e-6 if dtype != "float16" else 1e-3
+        )
 
 
 def test_results_own_their_memory_and_have_no_history():
@@ -337,7 +357,9 @@ def test_default_dtype_is_that_of_python_floats():
         ag.set_default_dtype(ag.float64)
         assert ag.tensor([1.5]).dtype is ag.float64
         assert ag.tensor([1.5j]).dtype is ag.complex128
-        assert {f.dtype for f in (ag.zeros(2), ag.rand(2), ag.linspace(0, 1, 2), ag.Tensor([1]))} == {ag.float64}
+        assert {f.dtype for f in (ag.zeros(2), ag.rand(2), ag.linspace(0, 1, 2), ag.Tensor([1]))} == {
+            ag.float64
+        }
         assert ag.tensor([1]).dtype is ag.int64
         ag.set_default_tensor_type("torch.HalfTensor")
         assert ag.ones(1).dtype is ag.float16
@@ -392,7 +414,14 @@ def test_default_device_of_a_thread(device):
     try:
         ag.set_default_device(device)
         assert ag.get_default_device().type == device
-        found = [ag.zeros(1), ag.tensor(1.0), ag.rand(1), ag.as_tensor([1]), ag.arange(2), ag.tensor(np.ones(1))]
+        found = [
+            ag.zeros(1),
+            ag.tensor(1.0),
+            ag.rand(1),
+            ag.as_tensor([1]),
+            ag.arange(2),
+            ag.tensor(np.ones(1)),
+        ]
         assert {tensor.device.type for tensor in found} == {device}
         assert ag.from_numpy(np.ones(1)).device.type == "cpu"
         assert ag.ones(1, device="cpu").device.type == "cpu"

@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from both import check, check_backward_on_device
+from both import check, check_stays_on_device
 from numpy.testing import assert_array_equal
 from support import assert_same, host, ours, theirs
 
@@ -141,8 +141,8 @@ def test_statistics_on_the_device(name, device):
 
 
 @pytest.mark.gpu
-def test_backward_stays_on_the_device(rng):
-    check_backward_on_device(lambda f, x: f.dropout(x), [rng.normal(size=(4, 3))])
+def test_both_passes_stay_on_the_device(rng):
+    check_stays_on_device(lambda f, x: f.dropout(x), [rng.normal(size=(4, 3))])
 
 
 X = np.zeros((4, 3), np.float32)

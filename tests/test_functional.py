@@ -4,12 +4,13 @@ import inspect
 
 import numpy as np
 import pytest
-from both import check, check_backward_on_device, check_quotient
+from both import check, check_quotient, check_stays_on_device
 from support import ours, theirs
 
 import autograd_gpu as ag
 import autograd_gpu.nn.functional as F
 from autograd_gpu import nn
+from autograd_gpu.autograd.gradcheck import gradcheck
 from autograd_gpu.errors import Unsupported
 from autograd_gpu.op import FUNCTIONAL
 
@@ -140,7 +141,7 @@ def attend(f, q, k, v, mask=None, **options):
 
 
 @pytest.mark.parametrize("batch", [(), (2,), (2, 3)], ids=str)
-@pytest.mark.parametrize("options", [{}, {"is_causal": True}, {"scale": 0.3}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"is_causal": True}, {"scale": 0.3}, {"scale": -0.3}], ids=str)
 def test_attention(batch, options, rng):
     check(lambda f, *xs: attend(f, *xs, **options), qkv(rng, batch), rng, orders=1, node=False)
 
@@ -153,7 +154,7 @@ def test_second_derivative_of_attention(rng):
         return ag.autograd.grad(y.square().sum(), q, create_graph=True)[0]
 
     x = [ours(a, requires_grad=True) for a in qkv(rng)]
-    assert ag.autograd.gradcheck(lambda *xs: slope(F, *xs), x)
+    assert gradcheck(lambda *xs: slope(F, *xs), x)
 
 
 def test_masks(rng):
@@ -192,8 +193,8 @@ def test_attention_on_the_device(device, rng):
 
 
 @pytest.mark.gpu
-def test_backward_of_attention_stays_on_the_device(rng):
-    check_backward_on_device(attend, qkv(rng))
+def test_both_passes_of_attention_stay_on_the_device(rng):
+    check_stays_on_device(attend, qkv(rng))
 
 
 # --- what is refused -------------------------------------------------------------------------------------

@@ -98,7 +98,7 @@ def hooks_on_results_of_one_node(m, device):
     log, x = Log(), leaf(m, device)
     a, b, c = (x * 1).unbind()
     a.register_hook(log.hook("a", lambda g: g * 10))
-    c.register_hook(log.hook("c"))
+    b.register_hook(log.hook("b"))
     (a * 2 + b * 3).backward()
     return log, x.grad
 
@@ -139,7 +139,7 @@ def a_hook_may_keep_and_write_to_its_gradient(m, device):
     y = x + w
     y.register_hook(kept.append)
     x.register_hook(kept.append)
-    y.sum().backward()
+    (y * 2).sum().backward()
     kept[0].mul_(100)
     kept[1].mul_(100)
     return x.grad, w.grad

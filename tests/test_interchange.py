@@ -34,7 +34,7 @@ torch.tensor(1.5, dtype=torch.bfloat16).item()
 torch.tensor(1.5, dtype=torch.float16).item()
 float({I})
 int(torch.tensor(-2.7))
-bool({G})
+bool({G}), int({G})
 complex({C})
 float(torch.tensor(2 + 0j))
 bool(torch.ones(1, 1)), bool(torch.tensor(0.0))
@@ -179,7 +179,7 @@ def test_complains_as_torch(expression, monkeypatch):
     complain(expression, monkeypatch)
 
 
-@pytest.mark.parametrize("kind", [float, int, complex])
+@pytest.mark.parametrize("kind", [float, complex])
 def test_numbers_of_what_has_a_gradient_warn_here(kind):
     with pytest.warns(UserWarning, match="^Converting a tensor with requires_grad=True to a scalar") as seen:
         assert kind(ag.tensor(2.0, requires_grad=True)) == 2
@@ -247,7 +247,15 @@ def test_numpy_gives_the_array_itself():
 
 def test_nothing_is_converted_for_nothing(device):
     x = ours(np.ones(3, np.float32), device)
-    same = [x.to(ag.float32), x.to(device), x.to(x), x.float(), x.type(ag.float32), x.type_as(x), ag.as_tensor(x)]
+    same = [
+        x.to(ag.float32),
+        x.to(device),
+        x.to(x),
+        x.float(),
+        x.type(ag.float32),
+        x.type_as(x),
+        ag.as_tensor(x),
+    ]
     assert all(y is x for y in same)
     assert x.to(ag.float32, copy=True) is not x
     assert not x._type.backend.shares_memory(x.to(ag.float32, copy=True).array, x.array)
@@ -277,7 +285,9 @@ def test_conversion_of_every_dtype_and_its_gradient(goal, device):
 
 def test_casting_complex_to_real_warns_once_here(device):
     x = ours(np.array([1 + 2j]), device)
-    with pytest.warns(UserWarning, match="^Casting complex values to real discards the imaginary part$") as seen:
+    with pytest.warns(
+        UserWarning, match="^Casting complex values to real discards the imaginary part$"
+    ) as seen:
         assert host(x.float()).tolist() == [1.0]
         assert host(x.to(ag.float64)).tolist() == [1.0]
     assert [w.filename for w in seen] == [__file__] * 2
@@ -448,7 +458,9 @@ class TestCuda:
         assert cupy.from_dlpack(x).data.ptr == x.array.data.ptr
         assert cupy.asarray(x).data.ptr == x.array.data.ptr
         assert x.__cuda_array_interface__["data"][0] == x.array.data.ptr
-        with pytest.raises(RuntimeError, match="Can't get __cuda_array_interface__ on Variable that requires grad"):
+        with pytest.raises(
+            RuntimeError, match="Can't get __cuda_array_interface__ on Variable that requires grad"
+        ):
             x.requires_grad_().__cuda_array_interface__  # noqa: B018
 
         class Foreign:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from both import check, check_backward_on_device, check_quotient
+from both import check, check_quotient, check_stays_on_device
 from numpy.testing import assert_allclose, assert_array_equal
 from support import assert_same, host, ours, theirs
 
@@ -125,8 +125,8 @@ def test_gradient_is_the_difference_quotient(loss, rng):
 
 @every_loss
 @pytest.mark.gpu
-def test_backward_stays_on_the_device(loss, rng):
-    check_backward_on_device(loss, drawn(loss, (4, 3), rng), loss.constant)
+def test_both_passes_stay_on_the_device(loss, rng):
+    check_stays_on_device(loss, drawn(loss, (4, 3), rng), loss.constant)
 
 
 @pytest.mark.parametrize("name", ["mse_loss", "l1_loss", "huber_loss"])

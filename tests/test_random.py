@@ -1,4 +1,4 @@
-"""Random tensors: on the CPU PyTorch's, after the same seed and the same calls; on CUDA sound and repeatable."""
+"""Random tensors: on the CPU PyTorch's, after the same seed and calls; on CUDA sound and repeatable."""
 
 import copy
 import pickle
@@ -177,10 +177,14 @@ def test_a_new_generator_is_torchs():
     torch = pytest.importorskip("torch")
     assert ag.Generator().initial_seed() == torch.Generator().initial_seed()
     assert ag.Generator().device is ag.device("cpu")
-    assert ag.Generator("cpu").manual_seed(-1).initial_seed() == torch.Generator().manual_seed(-1).initial_seed()
+    assert (
+        ag.Generator("cpu").manual_seed(-1).initial_seed() == torch.Generator().manual_seed(-1).initial_seed()
+    )
 
 
-@pytest.mark.parametrize("twin", [lambda g: g.clone_state(), copy.deepcopy, lambda g: pickle.loads(pickle.dumps(g))])
+@pytest.mark.parametrize(
+    "twin", [lambda g: g.clone_state(), copy.deepcopy, lambda g: pickle.loads(pickle.dumps(g))]
+)
 def test_a_clone_goes_its_own_way(twin, device):
     g = ag.Generator(device).manual_seed(3)
     ag.randn(1, generator=g, device=device)
@@ -255,7 +259,10 @@ def test_draws_have_gradient_zero(name, device):
 
 
 def test_normal_of_two_tensors_has_two_gradients(device):
-    mean, std = ours(np.ones((2, 3)), device, requires_grad=True), ours(np.ones(3), device, requires_grad=True)
+    mean, std = (
+        ours(np.ones((2, 3)), device, requires_grad=True),
+        ours(np.ones(3), device, requires_grad=True),
+    )
     y = ag.normal(mean, std)
     assert y.grad_fn.name() == "NormalBackward3"
     y.sum().backward()
@@ -265,7 +272,9 @@ def test_normal_of_two_tensors_has_two_gradients(device):
 
 def test_a_leaf_is_not_drawn_over():
     x = ag.ones(3, requires_grad=True)
-    with pytest.raises(GraphError, match="a leaf Variable that requires grad is being used in an in-place operation"):
+    with pytest.raises(
+        GraphError, match="a leaf Variable that requires grad is being used in an in-place operation"
+    ):
         x.normal_()
     with ag.no_grad():
         x.normal_()
@@ -386,7 +395,6 @@ def test_draws_of_every_shape_and_layout(device):
     assert (filled[:, 1::2] == 0).all()
 
 
-
 @pytest.mark.gpu
 @pytest.mark.skipif(not ag.cuda.is_available(), reason="there is no CUDA device")
 class TestCuda:
@@ -405,7 +413,11 @@ class TestCuda:
         known = {  # Random123's kat_vectors: philox4x32-10
             (0, 0, 0): "6627e8d5 e169c58d bc57ac4c 9b00dbd8",
             (2**64 - 1, 2**64 - 1, 2**64 - 1): "408f276d 41c83b0e a20bc7c6 6d5451fd",
-            (0x299F31D0A4093822, 0x85A308D3243F6A88, 0x0370734413198A2E): "d16cfe09 94fdcceb 5001e420 24126ea1",
+            (
+                0x299F31D0A4093822,
+                0x85A308D3243F6A88,
+                0x0370734413198A2E,
+            ): "d16cfe09 94fdcceb 5001e420 24126ea1",
         }
         for arguments, text in known.items():
             out = cupy.empty(4, np.uint32)
@@ -416,7 +428,9 @@ class TestCuda:
         message = "Expected a 'cuda:0' device type for generator but found 'cpu'"
         with pytest.raises(RuntimeError, match=message):
             ag.rand(2, device="cuda", generator=ag.Generator())
-        with pytest.raises(RuntimeError, match="Expected a 'cpu' device type for generator but found 'cuda:0'"):
+        with pytest.raises(
+            RuntimeError, match="Expected a 'cpu' device type for generator but found 'cuda:0'"
+        ):
             ag.rand(2, generator=ag.Generator("cuda"))
 
     def test_states(self):

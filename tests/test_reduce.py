@@ -234,7 +234,7 @@ def test_0d_tensors_on_a_gpu_agree_with_torch(text, rng):
 @pytest.mark.parametrize("text", [
     "x.sum()", "x.sum(0)", "x.mean()", "x.mean(-1)", "x.prod()", "x.prod(0)", "x.prod(-1, True)", "x.logsumexp(0)",
     "x.norm()", "x.norm(1, 0)", "x.norm(0)", "x.nansum(0)", "x.cumsum(0)", "x.cumprod(-1)", "x.any(0)", "x.all()",
-    "x.count_nonzero(0)", "x.sum(-1, keepdim=True)", "x.logcumsumexp(0)",
+    "x.count_nonzero(0)", "x.median()", "x.sum(-1, keepdim=True)", "x.logcumsumexp(0)",
 ])  # fmt: skip
 def test_empty_tensors_agree_with_torch(text, shape, rng):
     agree(case(text), np.zeros(shape), rng=rng)
@@ -350,6 +350,11 @@ def test_pairs_are_named_tuples_that_print_as_in_torch():
     )
 
 
+def test_the_nuclear_norm_is_refused():
+    with pytest.raises(AttributeError, match="p='nuc'"):
+        ag.tensor([[1.0]]).norm("nuc")
+
+
 def test_max_of_two_tensors_is_maximum():
     a, b = ag.tensor([1.0, 5.0]), ag.tensor([3.0, 4.0])
     assert ag.max(a, b).tolist() == a.max(b).tolist() == ag.max(a, other=b).tolist() == [3.0, 5.0]
@@ -397,6 +402,8 @@ ERRORS = {
     "c.max(0)": (RuntimeError, "max(): does not support complex input"),
     "c.argmax()": (RuntimeError, "argmax(): does not support complex input"),
     "b.argmax()": (RuntimeError, "argmax(): does not support bool input"),
+    "x[0, 0].diff()": (RuntimeError, "diff expects input to be at least one-dimensional"),
+    "x.diff(-1)": (RuntimeError, "order must be non-negative but got -1"),
     "x.sum_to_size(2, 2)": (RuntimeError, "size {[2, 2]} is not expandable to size {[2, 3]}."),
     "x.sum_to_size(1, 2, 3)": (RuntimeError, "size {[1, 2, 3]} is not expandable to size {[2, 3]}."),
     "t.sum([1, 2])": (TypeError, "sum(): argument 'input' (position 1) must be Tensor, not list"),

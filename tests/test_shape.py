@@ -9,6 +9,7 @@ from support import host, ours, theirs
 
 import autograd_gpu as ag
 from autograd_gpu.backward import grad
+from autograd_gpu.tensor import wrap
 
 # What is run on a matrix x of shape (2, 3), and which of it is a view in torch.
 VIEWS = """
@@ -108,11 +109,13 @@ x.contiguous()
 x.repeat(2, 3)
 x.repeat((2, 1, 2))
 x.repeat(0, 2)
+x.repeat(1, 1)
 x.tile(2)
 x.tile((2, 1, 2))
 t.tile(x, dims=(2, 2))
 x.repeat_interleave(2)
 x.repeat_interleave(3, dim=1)
+x.repeat_interleave(1, 0)
 t.repeat_interleave(x, 2, 0)
 x.repeat_interleave(t.tensor([1, 0, 2], device=x.device), 1)
 x.repeat_interleave(t.tensor([2, 1], device=x.device), dim=0, output_size=3)
@@ -124,19 +127,22 @@ x.flip(0, 1)
 x.flip((1,))
 t.flip(x, (-1,))
 t.flip(x, dims=[0])
+x.flip(())
 x.fliplr()
 x.flipud()
 x.rot90()
 x.rot90(2)
+x.rot90(4)
 x.rot90(-1, (1, 0))
 t.rot90(x, 3, [0, 1])
 x.roll(1)
 x.roll(-4)
+x.roll(0)
 x.roll(1, 0)
 x.roll((1, -2), (0, 1))
 x.roll(shifts=5, dims=-1)
 x.tril()
-x.tril(1)
+x.tril(9)
 x.triu()
 x.triu(diagonal=-1)
 x.diag()
@@ -147,6 +153,7 @@ t.diagflat(x, -1)
 t.diag_embed(x)
 t.diag_embed(x, 1, 0, 2)
 x.diag_embed(-1)
+t.cat([x])
 t.cat([x, x])
 t.cat((x, 2 * x), dim=-1)
 t.cat([x, x.reshape(6, 1).view(2, 3)], axis=1)
@@ -401,6 +408,13 @@ def test_an_expanded_tensor_cannot_be_written_to():
     assert host(x).tolist() == [[2, 2, 2]]
 
 
+def test_views_of_memory_that_cannot_be_written_to_cannot_be_either():
+    fixed = np.ones((1, 3))
+    fixed.flags.writeable = False
+    for text in ("x.expand(2, 3)", "x.expand(1, 1, 3)", "x.diagonal()", "x.view(3)"):
+        assert not case(text)(ag, wrap(fixed)).array.flags.writeable, text
+
+
 def test_a_contiguous_tensor_is_its_own_contiguous_copy():
     x = ours(np.ones((2, 3)))
     assert x.contiguous() is x
@@ -500,6 +514,14 @@ def test_a_view_can_change_its_own_shape(rng):
     agree(changed, rng.normal(size=(2, 3)), rng=rng, second=False, same_nodes=False)
 
 
+def test_a_tensor_that_changes_its_shape_retains_its_gradient():
+    y = ours(np.ones((2, 3)), requires_grad=True) * 2
+    y.retain_grad()
+    y.t_()
+    (y * ours(np.arange(6.0).reshape(3, 2))).sum().backward()
+    assert host(y.grad).tolist() == [[0, 1], [2, 3], [4, 5]]
+
+
 def test_the_shape_of_a_leaf_cannot_change_in_place():
     x = ours(np.zeros((2, 3)), requires_grad=True)
     with pytest.raises(
@@ -579,6 +601,13 @@ ERRORS = {
     "s.split(1)": (RuntimeError, "split expects at least a 1-dimensional tensor"),
     "x.chunk(0)": (RuntimeError, "chunk expects `chunks` to be greater than 0, got: 0"),
     "s.chunk(2)": (RuntimeError, "chunk expects at least a 1-dimensional tensor"),
+    "s.tensor_split(2)": (RuntimeError, "tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims"),
+    "x.tensor_split(0)": (RuntimeError, "number of sections must be larger than 0, got 0"),
+    "x.hsplit(2)": (RuntimeError, "torch.hsplit attempted to split along dimension 1, but the size of the dimension 3 is not divisible by the split_size 2!"),
+    "x[0].vsplit(1)": (RuntimeError, "torch.vsplit requires a tensor with at least 2 dimension, but got a tensor with 1 dimensions!"),
+    "x.repeat_interleave(i, dim=1)": (RuntimeError, "repeats must have the same size as input along dim, but got repeats.size(0) = 2 and input.size(1) = 3"),
+    "x.repeat_interleave(-i, dim=0)": (RuntimeError, "repeats can not be negative"),
+    "t.diag_embed(x, 0, 1, 1)": (RuntimeError, "diagonal dimensions cannot be identical 1, 1"),
     "s.unbind()": (IndexError, "Dimension specified as 0 but tensor has no dimensions"),
     "x[0].tril()": (RuntimeError, "tril: input tensor must have at least 2 dimensions"),
     "s.diag()": (RuntimeError, "diag(): Supports 1D or 2D tensors. Got 0D"),
@@ -626,6 +655,15 @@ def test_a_grid_without_indexing_warns():
         rows, _ = ag.meshgrid(x, x)
     assert caught[0].filename == __file__
     assert rows.tolist() == [[1, 1], [2, 2]]
+
+
+def test_what_a_grid_is_made_of():
+    x = ag.tensor([1.0, 2.0])
+    assert ag.cartesian_prod(x) is x
+    with pytest.raises(RuntimeError, match=r"Expected 0D or 1D tensor in the tensor list but got: one of size \[1, 2\]"):
+        ag.meshgrid(x.unsqueeze(0), indexing="ij")
+    with pytest.raises(RuntimeError, match="\"repeat_interleave\" not implemented for 'Float'"):
+        x.repeat_interleave(x)
 
 
 def test_broadcast_shapes():

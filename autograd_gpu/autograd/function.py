@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from ..backends import Type
 from ..dtypes import FLOAT
 from ..edges import edge_of, shown
-from ..engine import Output
+from ..engine import Output, outputs_of
 from ..errors import DeviceError, FreedError, GraphError, ShapeError, StaleError
 from ..modes import Namespace, modes
 from ..nodes import ArrayNode, enter, fit, made_by, stale
@@ -370,6 +370,7 @@ def _connect(
         written_by_user(tensor._counter, "" if node is None else made_by(node))
     outputs: list[Any] = []
     differentiable = 0
+    edges: list[Any] = outputs_of(node, len(results)) if node is not None and len(results) > 1 else [node]
     for i, result in enumerate(results):
         if not isinstance(result, Tensor):
             outputs.append(result)
@@ -379,13 +380,12 @@ def _connect(
             output = _without_history(result, is_input=is_input, is_dirty=is_dirty)
         else:
             differentiable += 1
-            edge = Output(node, i) if len(results) > 1 else node
             if is_dirty and is_input:
                 output = result
-                rebase(output, edge)
+                rebase(output, edges[i])
             else:
                 output = _view_of(result) if is_input else result
-                output._node = edge
+                output._node = edges[i]
         if output._base is not None and not (is_input and is_dirty):
             output._made = "custom"
         outputs.append(output)
@@ -442,9 +442,9 @@ def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
         enter(node, origins)
         results = result if isinstance(result, tuple) else (result,)
         outputs = [out.detach() if isinstance(out, Tensor) else out for out in results]
-        for i, out in enumerate(outputs):
+        for out, edge in zip(outputs, outputs_of(node, len(outputs)) if len(outputs) > 1 else [node], strict=True):
             if isinstance(out, Tensor):
-                out._node = Output(node, i) if len(outputs) > 1 else node
+                out._node = edge
         return tuple(outputs) if isinstance(result, tuple) else outputs[0]
 
     return wrapper

@@ -3,4 +3,4 @@
 from ..edges import GradientEdge
 from ..engine import Node
 
-__all__ = ["GradientEdge", "Node"]
+

@@ -21,7 +21,7 @@ from . import _numpy
 
 def of(array: Any) -> ModuleType:
     """The backend of ``array``; TypeError if it is no array of a supported library."""
-    return _of_kind(type(array))
+    return _of_kind(array.__class__)
 
 
 @cache

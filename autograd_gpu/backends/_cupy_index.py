@@ -66,7 +66,7 @@ def take_along(x: Any, index: Any, dim: int) -> Any:
 
 def put_along(x: Any, index: Any, dim: int, values: Any) -> None:
     """``x[i][index[i][j]] = values[i][j]``."""
-    inputs = "I index, V value, int32 dim, int64 size"
+    inputs = "I index, T value, int32 dim, int64 size"
     _along("put_along", inputs, "raw T x", "x[at] = value;", x.ndim)(index, values, dim, x.shape[dim], x)
 
 

@@ -1,6 +1,6 @@
 """Attention."""
 
-from math import inf, sqrt
+from math import copysign, inf, sqrt
 from typing import Any
 
 from ..dtypes import bool_
@@ -31,13 +31,14 @@ def scaled_dot_product_attention(
     _check(query, key, value, attn_mask, is_causal)
     if enable_gqa:
         key, value = (_repeated(x, query.shape[-3]) for x in (key, value))
-    root = sqrt(1 / sqrt(query.shape[-1]) if scale is None else scale)
-    scores = (query * root) @ (key.transpose(-2, -1) * root)
+    scale = 1 / sqrt(query.shape[-1]) if scale is None else scale
+    root = sqrt(abs(scale))  # on both sides: the product overflows later
+    scores = (query * copysign(root, scale)) @ (key.transpose(-2, -1) * root)
     if is_causal:
-        attn_mask = query._type.backend.xp.tri(query.shape[-2], key.shape[-2], dtype=bool)
-    if attn_mask is not None:
-        masks = attn_mask.dtype == bool_.numpy or attn_mask.dtype is bool_
-        scores = TABLE.where(attn_mask, scores, -inf) if masks else scores + attn_mask
+        seen = query._type.backend.xp.tri(query.shape[-2], key.shape[-2], dtype=bool)
+        scores = TABLE.where(seen, scores, -inf)
+    elif attn_mask is not None:
+        scores = TABLE.where(attn_mask, scores, -inf) if attn_mask.dtype is bool_ else scores + attn_mask
     weights = TABLE.safe_softmax(scores, dim=(scores.ndim - 1,))
     return dropout(weights, dropout_p) @ value
 

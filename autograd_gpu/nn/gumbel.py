@@ -15,7 +15,7 @@ def gumbel_softmax(logits: Any, tau: float = 1, hard: bool = False, eps: float =
     """``softmax((logits + noise) / tau)``: random weights, near 1 for one class and near 0 for the others.
 
     The noise has the Gumbel distribution; after ``manual_seed`` the CPU draws PyTorch's. ``hard`` returns
-    exactly 1 and 0, with the gradient of those weights. ``eps`` has no effect. Source:
+    1 and 0, with the gradient of those weights. ``eps`` has no effect. Source:
     torch.nn.functional.gumbel_softmax; Jang et al. 2017.
     """
     if eps != 1e-10:

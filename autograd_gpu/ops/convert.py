@@ -3,7 +3,8 @@
 from typing import Any
 
 from .. import backends
-from ..op import ArrayOp
+from ..layouts import contiguous_format
+from ..op import TABLE, ArrayOp, public
 
 
 def _to(x: Any, type_: backends.Type) -> Any:
@@ -23,3 +24,15 @@ ArrayOp("to", "input", _to, lambda g: g,
 ArrayOp("clone", "input", lambda x: x.copy(order="K"), lambda g: g, "a copy", fits=True)
 ArrayOp("zeros_like", "input", lambda x: backends.of(x).xp.zeros(x.shape, x.dtype), None,
         "zeros in input's shape and type")
+# fmt: on
+
+
+@public
+def clone(input: Any, *, memory_format: Any = None) -> Any:
+    """A copy with history: gradients pass through it. The axes lie as those of ``input`` unless asked otherwise.
+
+    >>> import autograd_gpu as ag
+    >>> ag.tensor([1.0], requires_grad=True).clone()
+    tensor([1.], grad_fn=<CloneBackward0>)
+    """
+    return TABLE.contiguous(input) if memory_format is contiguous_format else TABLE.clone(input)

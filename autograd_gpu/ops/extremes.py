@@ -23,10 +23,11 @@ def _along(values: Any, ndim: int, dim: int) -> Any:
 
 
 def _argmax(x: Any, dim: int | None, keepdim: bool, name: str = "argmax") -> Any:
-    x = comparable(x)
-    where = np.int64(0) if not x.ndim else getattr(x, name)(axis=dim)
+    if not x.ndim:
+        return of(x).xp.zeros((), np.int64)
+    where = getattr(comparable(x), name)(axis=dim)
     if not keepdim:
-        return of(x).xp.asarray(where)
+        return where
     return where.reshape(tuple(1 if dim in (None, d) else n for d, n in enumerate(x.shape)))
 
 
@@ -59,7 +60,7 @@ def _take_along(x: Any, indices: Any, dim: int) -> Any:
 
 
 def _share(g: Any, winners: Any, dim: Dims) -> Any:
-    """``g`` shared evenly among the ``winners``, a mask, along the axes ``dim``."""
+    """``g`` shared evenly among the ``winners``, a mask, along the axes ``dim``; nan where there are none."""
     number = cast(TABLE.sum(winners, dim=dim, keepdim=True), g.dtype)
     return TABLE.where(winners, g / number, 0.0 / number)
 

@@ -33,7 +33,7 @@ ArrayOp("copied", "input, src", _filled, {"input": _zeros, "src": lambda g: g},
 # fmt: on
 
 
-@public
+@public(method=False)
 def fill(input: Any, value: Any) -> Any:
     """``value`` (a number or 0-d tensor) in the shape of ``input``. Source: torch.fill."""
     check_tensors("fill", input=input)

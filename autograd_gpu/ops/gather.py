@@ -20,11 +20,11 @@ from .precision import in_float32
 from .shape import Shape
 
 
-def check_bounds(x: Any, index: Any, dim: int, text: str) -> None:
-    """OutOfBounds, saying ``text``, for an index on the CPU that is not within the axis."""
+def check_bounds(x: Any, index: Any, dim: int, text: str, *, from_end: bool = False) -> None:
+    """OutOfBounds, saying ``text``, for an index on the CPU that is not within the axis (or, negative, from its end)."""
     if of(x) is _numpy and index.size and x.ndim:
         size = x.shape[dim]
-        wrong = index[(index < 0) | (index >= size)]
+        wrong = index[(index < (-size if from_end else 0)) | (index >= size)]
         if wrong.size:
             raise OutOfBounds(text.format(index=wrong.reshape(-1)[0], dim=dim, size=size))
 
@@ -70,6 +70,8 @@ def _as_long_as(x: Any, index: Any) -> Any:
     """The part of ``x`` that an index of another shape concerns."""
     if x.shape == index.shape:
         return x
+    if x.ndim != index.ndim:  # 0-d and one element
+        return TABLE.view(x, size=tuple(index.shape))
     return TABLE.slice_at(x, key=(*(slice(0, n) for n in index.shape), ...))
 
 
@@ -202,8 +204,8 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
         )
     d = dim_of(dim, input.ndim)
     sizes = broadcast(_but(input, d), _but(indices, d))
-    expanded = (TABLE.expand(x, size=(*sizes[:d], x.shape[d], *sizes[d + 1 :])) for x in (input, indices))
-    return gather(*expanded, dim=d)
+    x, index = (TABLE.expand(x, size=(*sizes[:d], x.shape[d], *sizes[d + 1 :])) for x in (input, indices))
+    return gather(x, d, index)
 
 
 def _but(x: Any, d: int) -> Shape:

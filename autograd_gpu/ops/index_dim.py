@@ -21,7 +21,7 @@ def _index_select(x: Any, index: Any, dim: int) -> Any:
 
 @in_float32
 def _index_add(x: Any, source: Any, index: Any, dim: int, alpha: Any) -> Any:
-    check_bounds(x, index, dim, "index out of range in self")
+    check_bounds(x, index, dim, OUT_OF_BOUNDS)
     z = x.copy(order="C")
     of(x).indexing.add_at(z, (index,), (dim,), scaled(source, alpha))
     return z
@@ -33,6 +33,11 @@ def _index_put(x: Any, values: Any, index: Any, dim: int) -> Any:
     return z
 
 
+def _index_fill(x: Any, value: Any, index: Any, dim: int) -> Any:
+    check_bounds(x, index, dim, OUT_OF_BOUNDS, from_end=True)
+    return _index_put(x, value, index, dim)
+
+
 def _index_copy(x: Any, source: Any, index: Any, dim: int) -> Any:
     check_bounds(x, index, dim, f"index_copy_(): {OUT_OF_BOUNDS}")
     return _index_put(x, source, index, dim)
@@ -40,6 +45,12 @@ def _index_copy(x: Any, source: Any, index: Any, dim: int) -> Any:
 
 def _picked(g: Any, index: Any, dim: int) -> Any:
     return TABLE.index_select(g, index, dim=dim)
+
+
+def _filled_vjp(g: Any, index: Any, dim: int) -> Any:
+    """The sum of ``g`` where a value was filled in, once for each element however often it was named."""
+    filled = TABLE.index_fill(TABLE.zeros_like(g), 1, index, dim=dim) != 0
+    return TABLE.sum_all(TABLE.where(filled, g, 0))
 
 
 def _zeroed(g: Any, index: Any, dim: int) -> Any:
@@ -56,8 +67,7 @@ ArrayOp("index_add", "input, source, index", _index_add,
 ArrayOp("index_copy", "input, source, index", _index_copy, {"input": _zeroed, "source": _picked},
         "input with source in place of the parts along dim that index names")
 for _name, _node in (("index_fill", "IndexFillBackward0"), ("index_fill_with", "IndexFillBackward1")):
-    ArrayOp(_name, "input, value, index", _index_put,
-            {"input": _zeroed, "value": lambda g, index, dim: TABLE.sum_all(_picked(g, index, dim))},
+    ArrayOp(_name, "input, value, index", _index_fill, {"input": _zeroed, "value": _filled_vjp},
             "input with value in the parts along dim that index names", node=_node)
 # fmt: on
 

@@ -68,12 +68,6 @@ def outer_conj(a: Any, b: Any) -> Any:
     return column(a) * conj(b)
 
 
-def _plus(input: Any, product: Any, beta: Any, alpha: Any) -> Any:
-    """``beta * input + alpha * product``, where ``beta=0`` means without ``input``, be it nan."""
-    product = scaled(product, alpha)
-    return (product if beta == 0 else TABLE.add(scaled(input, beta), product)).astype(product.dtype, copy=False)
-
-
 def _trace(x: Any) -> Any:
     return TABLE.sum_all(x.diagonal())
 
@@ -103,31 +97,6 @@ ArrayOp("bmm", "input, mat2", matmul_of,
         {"input": lambda g, mat2, shape: summed_to(of_left(g, mat2), shape),
          "mat2": lambda g, input, shape: summed_to(of_right(g, input), shape)},
         "matrix · matrix for each of a batch; batches broadcast", takes=NUMBER)
-ArrayOp("addmm", "input, mat1, mat2", lambda x, a, b, beta, alpha, columns: _plus(x, matmul_of(a, b), beta, alpha),
-        {"input": lambda g, shape, beta: summed_to(scaled(g, beta.conjugate()), shape),
-         "mat1": lambda g, mat2, alpha: of_left(g, mat2, alpha),
-         "mat2": lambda g, mat1, alpha, columns: of_right(g, mat1, alpha, columns=columns)},
-        "beta · input + alpha · matrix · matrix", takes=NUMBER)
-ArrayOp("baddbmm", "input, batch1, batch2", lambda x, a, b, beta, alpha: _plus(x, matmul_of(a, b), beta, alpha),
-        {"input": lambda g, shape, beta: summed_to(scaled(g, beta.conjugate()), shape),
-         "batch1": lambda g, batch2, alpha: of_left(g, batch2, alpha),
-         "batch2": lambda g, batch1, alpha: of_right(g, batch1, alpha)},
-        "beta · input + alpha · matrix · matrix for each of a batch", takes=NUMBER)
-ArrayOp("addbmm", "input, batch1, batch2", lambda x, a, b, beta, alpha: _plus(x, matmul_of(a, b).sum(axis=0), beta, alpha),
-        {"input": lambda g, shape, beta: summed_to(scaled(g, beta.conjugate()), shape),
-         "batch1": lambda g, batch2, alpha: of_left(TABLE.unsqueeze(g, dim=0), batch2, alpha),
-         "batch2": lambda g, batch1, alpha: of_right(TABLE.unsqueeze(g, dim=0), batch1, alpha)},
-        "beta · input + alpha · sum of a batch of products", takes=NUMBER)
-ArrayOp("addmv", "input, mat, vec", lambda x, a, b, beta, alpha: _plus(x, matmul_of(a, b), beta, alpha),
-        {"input": lambda g, shape, beta: summed_to(scaled(g, beta.conjugate()), shape),
-         "mat": lambda g, vec, alpha: scaled(outer_conj(g, vec), alpha.conjugate()),
-         "vec": lambda g, mat, alpha: scaled(TABLE.mv(adjoint(mat), g), alpha.conjugate())},
-        "beta · input + alpha · matrix · vector", takes=NUMBER)
-ArrayOp("addr", "input, vec1, vec2", lambda x, a, b, beta, alpha: _plus(x, column(a) * b, beta, alpha),
-        {"input": lambda g, shape, beta: summed_to(scaled(g, beta.conjugate()), shape),
-         "vec1": lambda g, vec2, alpha: scaled(TABLE.mv(g, conj(vec2)), alpha.conjugate()),
-         "vec2": lambda g, vec1, alpha: scaled(TABLE.mv(g.mT, conj(vec1)), alpha.conjugate())},
-        "beta · input + alpha · outer product", takes=NUMBER)
 ArrayOp("trace", "input", _trace, lambda g, shape: TABLE.on_diagonal(g, size=shape), "sum of the diagonal", takes=NUMBER)
 ArrayOp("on_diagonal", "value", _on_diagonal, lambda g: TABLE.trace(g), "zeros with value on the diagonal")
 ArrayOp("first_row", "input", lambda x: x[0], lambda g: TABLE.unsqueeze(g, dim=0), "the row of a matrix of one", node="SqueezeBackward4")
@@ -141,16 +110,6 @@ def check_tensors(name: str, **operands: Any) -> None:
             raise TypeError(
                 f"{name}(): argument '{argument}' (position {position}) must be Tensor, not {type(value).__name__}"
             )
-
-
-def _check_factors(input: Any, beta: Any, alpha: Any) -> None:
-    """Raise if a factor of a product of integers is not an integer itself."""
-    if input.dtype.category <= INT:
-        for name, factor in (("beta", beta), ("alpha", alpha)):
-            if not isinstance(factor, int):
-                raise DtypeError(
-                    f"For integral input tensors, argument {name} must not be a floating point number."
-                )
 
 
 def _by(rows: int, columns: int) -> str:
@@ -199,18 +158,6 @@ def vdot(input: Any, other: Any) -> Any:
     check_tensors("vdot", input=input, other=other)
     _check_vectors(input, other)
     return TABLE.vdot(input, other)
-
-
-def _check_mv(input: Any, mat: Any, vec: Any) -> None:
-    if (ndims := (input.ndim, mat.ndim, vec.ndim)) != (1, 2, 1):
-        raise ShapeError(f"vector + matrix @ vector expected, got {', '.join(map(str, ndims))}")
-    if mat.shape[1] != vec.shape[0] or input.shape[0] not in (1, mat.shape[0]):
-        raise ShapeError(
-            f"size mismatch, got input ({input.shape[0]}), mat ({_by(*mat.shape)}), vec ({vec.shape[0]})"
-        )
-    if not input.dtype is mat.dtype is vec.dtype:
-        one, two, three = (x.dtype.scalar_name for x in (input, mat, vec))
-        raise DtypeError(f"addmv input tensors must have the same dtype, but got {one}, {two}, and {three}")
 
 
 @public
@@ -319,79 +266,6 @@ def _batched(input: Any, other: Any) -> Any:
     return TABLE.reshape(product, size=(*batch, *(() if row else (n,)), other.shape[-1]))
 
 
-def _check_addmm(input: Any, mat1: Any, mat2: Any, beta: Any, alpha: Any) -> None:
-    for i, matrix in enumerate((mat1, mat2), 1):
-        if matrix.ndim != 2:
-            raise ShapeError(f"mat{i} must be a matrix, got {matrix.ndim}-D tensor")
-    for (one, x), (two, y) in ((("mat1", mat1), ("mat2", mat2)), (("self", input), ("mat2", mat2))):
-        if x.dtype is not y.dtype:
-            raise DtypeError(
-                f"{one} and {two} must have the same dtype, but got {x.dtype.scalar_name} and {y.dtype.scalar_name}"
-            )
-    _check_multiply(mat1, mat2)
-    expanded_size(tuple(input.shape), (mat1.shape[0], mat2.shape[1]), input.dtype.typename)
-
-
-@public(in_place=True)
-def addmm(input: Any, mat1: Any, mat2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
-    """``beta * input + alpha * mat1 @ mat2``, where ``input`` may be broadcast; 0 leaves it out, be it nan.
-
-    Gradient: ``beta * g``, ``alpha * g @ mat2.T`` and ``alpha * mat1.T @ g``. Source: torch.addmm.
-    """
-    check_tensors("addmm", input=input, mat1=mat1, mat2=mat2)
-    _check_addmm(input, mat1, mat2, beta, alpha)
-    return TABLE.addmm(input, mat1, mat2, beta=beta, alpha=alpha, columns=False)
-
-
-@public(in_place=True)
-def addmv(input: Any, mat: Any, vec: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
-    """``beta * input + alpha * mat @ vec``. Source: torch.addmv."""
-    check_tensors("addmv", input=input, mat=mat, vec=vec)
-    _check_mv(input if input.ndim else TABLE.unsqueeze(input, dim=0), mat, vec)
-    return TABLE.addmv(input, mat, vec, beta=beta, alpha=alpha)
-
-
-@public(in_place=True)
-def addr(input: Any, vec1: Any, vec2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
-    """``beta * input + alpha * outer(vec1, vec2)``; dtypes are promoted. Source: torch.addr."""
-    check_tensors("addr", input=input, vec1=vec1, vec2=vec2)
-    for i, vector in enumerate((vec1, vec2), 1):
-        if vector.ndim != 1:
-            raise ShapeError(f"addr: Expected 1-D argument vec{i}, but got {vector.ndim}-D")
-    _check_factors(input, beta, alpha)
-    expanded_size(tuple(input.shape), (vec1.shape[0], vec2.shape[0]), input.dtype.typename)
-    return TABLE.addr(*one_dtype(input, vec1, vec2), beta=beta, alpha=alpha)
-
-
-@public(in_place=True)
-def baddbmm(input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
-    """``beta * input + alpha * batch1 @ batch2`` for each matrix of two batches. Source: torch.baddbmm."""
-    check_tensors("baddbmm", input=input, batch1=batch1, batch2=batch2)
-    _check_batches(batch1, batch2)
-    if not input.dtype is batch1.dtype is batch2.dtype:
-        one, two, three = (C_NAMES[x.dtype.name] for x in (input, batch1, batch2))
-        raise DtypeError(f"Input dtypes must be the same, got: input {one}, batch1: {two}, batch2: {three}")
-    expanded_size(tuple(input.shape), (*batch1.shape[:2], batch2.shape[2]), input.dtype.typename)
-    return TABLE.baddbmm(input, batch1, batch2, beta=beta, alpha=alpha)
-
-
-@public(in_place=True)
-def addbmm(input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
-    """``beta * input + alpha * Σ batch1[i] @ batch2[i]``. Source: torch.addbmm."""
-    check_tensors("addbmm", input=input, batch1=batch1, batch2=batch2)
-    for i, batch in enumerate((batch1, batch2), 1):
-        if batch.ndim != 3:
-            raise ShapeError(f"batch{i} must be a 3D tensor")
-    if batch1.shape[0] != batch2.shape[0]:
-        m, n = batch1.shape[0], batch2.shape[0]
-        raise ShapeError(f"batch1 and batch2 must have same number of batches, got {m} and {n}")
-    _check_multiply(batch1, batch2, "Incompatible matrix sizes for bmm")
-    _check_scalar_type(input, batch1)
-    _check_scalar_type(batch1, batch2)
-    expanded_size(tuple(input.shape), (batch1.shape[1], batch2.shape[2]), input.dtype.typename)
-    return TABLE.addbmm(input, batch1, batch2, beta=beta, alpha=alpha)
-
-
 @public
 def trace(input: Any) -> Any:
     """The sum of a matrix's diagonal, of integers in int64. Source: torch.trace."""
@@ -399,29 +273,3 @@ def trace(input: Any) -> Any:
     if input.ndim != 2:
         raise ShapeError(f"trace: expected a matrix, but got tensor with dim {input.ndim}")
     return TABLE.trace(input)
-
-
-@functional
-def linear(input: Any, weight: Any, bias: Any = None) -> Any:
-    """``input @ weight.T + bias``, over the last axis of ``input``.
-
-    Shapes: input (*, n), weight (m, n), bias (m) -> (*, m). Source: torch.nn.functional.linear.
-    """
-    check_tensors("linear", input=input, weight=weight)
-    transposed = TABLE.t(weight)
-    if weight.ndim != 2 or not input.ndim:
-        product = matmul(input, transposed)
-        return product if bias is None else product + bias
-    if bias is None and input.ndim == 2:
-        return _mm(input, transposed, columns=True)
-    if bias is None and input.ndim == 1:
-        return matmul(input, transposed)
-    rows = input
-    if input.ndim != 2:
-        view = TABLE.view if input.is_contiguous() else TABLE.reshape
-        rows = view(input, size=(prod(input.shape[:-1]), input.shape[-1]))
-    if bias is None:
-        return TABLE.reshape(_mm(rows, transposed, columns=True), size=(*input.shape[:-1], weight.shape[0]))
-    _check_addmm(bias, rows, transposed, 1, 1)
-    y = TABLE.addmm(bias, rows, transposed, beta=1, alpha=1, columns=True)
-    return y if input.ndim == 2 else TABLE.view(y, size=(*input.shape[:-1], weight.shape[0]))

@@ -143,7 +143,7 @@ def sum(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
     return TABLE.sum(input, dim=dims_of(dim, input.ndim), keepdim=keepdim)
 
 
-@public
+@public(function_too=False)
 @one_or_many("size")
 def sum_to_size(input: Any, size: Dims) -> Any:
     """Sum over the axes along which a tensor of ``size`` would be broadcast to this one's shape."""

@@ -58,8 +58,8 @@ def _view(x: Any, size: Shape) -> Any:
 
 
 def writable(y: Any) -> Any:
-    """A view that NumPy made read-only (out of prudence), as one that can be written to like any other."""
-    if isinstance(y, np.ndarray) and y.base is not None:
+    """A view that NumPy made read-only out of prudence, as one that can be written to if its memory can."""
+    if isinstance(y, np.ndarray) and isinstance(y.base, np.ndarray) and y.base.flags.writeable:
         y.flags.writeable = True
     return y
 
@@ -78,7 +78,7 @@ def _as_before(g: Any, shape: Shape) -> Any:
 ArrayOp("view", "input", _view, _as_before, "the elements in another shape, without a copy", view=True)
 ArrayOp("reshape", "input", lambda x, size: x.reshape(size), _as_before,
         "the elements in another shape, copied if need be", node="UnsafeViewBackward0")
-ArrayOp("contiguous", "input", lambda x: of(x).xp.ascontiguousarray(x).reshape(x.shape), lambda g: g,
+ArrayOp("contiguous", "input", lambda x: x.copy(order="C"), lambda g: g,
         "a copy with the last axis innermost", node="CloneBackward0")
 for _name, _node in (("squeeze_all", "SqueezeBackward0"), ("squeeze", "SqueezeBackward1"),
                      ("squeeze_dims", "SqueezeBackward2")):

@@ -3,7 +3,7 @@
 None of these has a gradient. On a device, those whose result's size depends on the values wait for it.
 """
 
-from math import isfinite
+from math import isfinite, prod
 from typing import Any
 
 import numpy as np
@@ -37,7 +37,7 @@ def _runs(rows: Any) -> tuple[Any, Any, Any]:
 def _unique(x: Any, dim: int | None, consecutive: bool) -> tuple[Any, Any, Any]:
     """Distinct elements (or parts along ``dim``), to which of them each element belongs, and how often each comes."""
     xp = of(x).xp
-    parts = x.reshape(-1, 1) if dim is None else xp.moveaxis(x, dim, 0).reshape(x.shape[dim], -1)
+    parts = x.reshape(-1, 1) if dim is None else xp.moveaxis(x, dim, 0).reshape(x.shape[dim], prod(x.shape[:dim] + x.shape[dim + 1 :]))
     keys = comparable(parts)
     if consecutive:
         starts, inverse, counts = _runs(keys)
@@ -84,7 +84,7 @@ def _searchsorted(boundaries: Any, values: Any, right: bool) -> Any:
 
 
 def _histc(x: Any, bins: int, low: float, high: float) -> Any:
-    if low == high == 0 and x.size:
+    if low == high and x.size:
         low, high = float(x.min()), float(x.max())
     if not (isfinite(low) and isfinite(high)):
         raise ShapeError(f"torch.histc: range of [{low:g}, {high:g}] is not finite")
@@ -164,7 +164,7 @@ def _as_boundaries(input: Any, boundaries: Any) -> Any:
     return input if is_tensor(input) else boundaries.new_tensor(input)
 
 
-@public
+@public(method=False)
 def searchsorted(
     sorted_sequence: Any,
     input: Any,
@@ -228,7 +228,7 @@ def bucketize(input: Any, boundaries: Any, *, out_int32: bool = False, right: bo
 
 @public
 def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:
-    """How many elements lie in each of ``bins`` equal parts from ``min`` to ``max`` (if both are 0: of all).
+    """How many elements lie in each of ``bins`` equal parts from ``min`` to ``max`` (of all, if these are equal).
 
     No gradient. Source: torch.histc.
     """
