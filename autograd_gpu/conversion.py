@@ -118,9 +118,7 @@ class Conversion(Tensor):
             return type_name(self)
         if isinstance(dtype, Dtype):
             return converted(self, self._type.with_dtype(dtype))
-        return converted(
-            self, type_named(dtype if isinstance(dtype, str) else getattr(dtype, "__name__", "?"))
-        )
+        return converted(self, type_named(dtype if isinstance(dtype, str) else getattr(dtype, "__name__", "?")))
 
 
 def _cast(name: str, dtype: Dtype) -> Callable[..., Tensor]:

@@ -20,7 +20,7 @@ from .devices import device as Device
 from .dtypes import COMPLEX, FLOAT, INT, REDUCED, float32, float64, get_default_dtype, int64, of_scalar
 from .dtypes import dtype as Dtype
 from .errors import DtypeError, ShapeError
-from .factory import as_dtype, check_options, factory, finished, place, sizes, with_signature
+from .factory import as_dtype, check_differentiable, check_options, factory, finished, place, sizes, with_signature
 from .layouts import arranged, contiguous_format, in_order, preserve_format
 from .op import public
 from .tensor import Tensor
@@ -118,9 +118,7 @@ def full(size: Any, fill_value: Any, *, dtype: Dtype | None, device: Device) -> 
     """
     value = number(fill_value, "full", "fill_value")
     if not isinstance(size, tuple | list):
-        raise TypeError(
-            f"full(): argument 'size' (position 1) must be tuple of ints, not {type(size).__name__}"
-        )
+        raise TypeError(f"full(): argument 'size' (position 1) must be tuple of ints, not {type(size).__name__}")
     type_ = backends.type_for(dtype or of_scalar(value), device)
     return filled(sizes(tuple(size), "full"), as_held(value, type_.dtype), type_)
 
@@ -191,9 +189,7 @@ def _length(start: float, end: float, step: float) -> int:
     if not (math.isfinite(start) and math.isfinite(end)):
         raise ShapeError(f"unsupported range: {start} -> {end}")
     if (end - start) * step < 0:
-        raise ShapeError(
-            f"upper bound and lower bound inconsistent with step sign: from {start} to {end} by {step}"
-        )
+        raise ShapeError(f"upper bound and lower bound inconsistent with step sign: from {start} to {end} by {step}")
     if isinstance(start, int) and isinstance(end, int) and isinstance(step, int):
         return -((start - end) // step)
     return math.ceil((end - start) / step)
@@ -235,9 +231,7 @@ def linspace(start: Any, end: Any, steps: Any, *, dtype: Dtype | None, device: D
 
 @public(method=False)
 @factory(inferred)
-def logspace(
-    start: Any, end: Any, steps: Any, base: float = 10.0, *, dtype: Dtype | None, device: Device
-) -> Any:
+def logspace(start: Any, end: Any, steps: Any, base: float = 10.0, *, dtype: Dtype | None, device: Device) -> Any:
     """``base`` to the powers of ``linspace(start, end, steps)``.
 
     >>> logspace(0, 2, 3)
@@ -310,7 +304,8 @@ def like(function: Callable[..., Any]) -> Callable[..., Tensor]:
         check_options(layout, requires_grad, name)
         where = input.device if device is None else place(device)
         type_ = backends.type_for(as_dtype(dtype, name) or input.dtype, where)
-
+        if requires_grad:
+            check_differentiable(type_.dtype)
         whole = memory_format is contiguous_format or in_order(input.array)
 
         def fill(shape: Shape) -> Any:

@@ -103,12 +103,19 @@ class PreHook:
 
 
 class PostHook:
-    """A hook on the cotangents that a node gave its operands, which it may replace; it sees the node's own, too."""
+    """A hook on the cotangents that a node gave its operands, which it may replace; it sees the node's own, too.
 
-    def __init__(self, hook: Callable[..., Any], results: int = 1) -> None:
-        self.hook, self.results = hook, results
+    Operands that are ``hidden`` are no tensors for torch: conditions and numbers.
+    """
+
+    def __init__(self, hook: Callable[..., Any], results: int = 1, hidden: tuple[int, ...] = ()) -> None:
+        self.hook, self.results, self.hidden = hook, results, hidden
 
     def __call__(self, parts: tuple[Any, ...], grad: Any) -> tuple[Any, ...]:
-        before = tuple(None if part is None else as_tensor_grad(part) for part in parts)
+        places = [i for i in range(len(parts)) if i not in self.hidden]
+        before = tuple(None if parts[i] is None else as_tensor_grad(parts[i]) for i in places)
         after = replaced(self.hook, before, shown(grad, self.results))
-        return tuple(raw(new, old) for new, old in zip(after, parts, strict=True))
+        changed = list(parts)
+        for i, value in zip(places, after, strict=True):
+            changed[i] = raw(value, parts[i])
+        return tuple(changed)

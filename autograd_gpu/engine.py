@@ -19,7 +19,7 @@ class Version:
     """How often a memory was written to through tensors, and by which line last; shared by all its views."""
 
     count = 0
-    writer: str = "an unknown line"
+    writer: tuple[Any, int] = (None, 0)  # the code object and instruction of the last write
     operation: str = ""  # the name of the node that the last write made, if it was recorded
 
     def bump(self) -> None:

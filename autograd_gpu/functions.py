@@ -1,7 +1,7 @@
 """Elementwise operations as functions of Tensors: one generated function per record, direct where it can be.
 
-The direct road takes NumPy tensors of one type and shape, or one and a Python number, without asking
-twice what it knows: the call costs little more than the array call in it. All else goes by ``record.apply``.
+The direct road takes NumPy tensors of one type, or some and Python numbers, without asking twice what it
+knows: the call costs little more than the array call in it. All else goes by ``record.apply_elementwise``.
 """
 
 import sys
@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import ops  # noqa: F401  fills the table
-from .backends import Type, _numpy
-from .dtypes import COMPLEX, FLOAT
+from .backends import Type, _numpy, type_for
+from .devices import cpu
+from .dtypes import COMPLEX, FLOAT, bool_
 from .engine import UNWRITTEN, Version, next_sequence
 from .fusion.direct import saved_by
 from .modes import Anomaly, modes
@@ -23,8 +24,8 @@ from .shapes import broadcast
 from .tensor import LEAF, Frozen, Tensor
 from .views import in_place
 
-# of operands of one type: the result's type, and the class of the node (of 0-d operands; of others)
-Plans = dict[Type, tuple[Type, Any, Any]]
+# the result's type, and the class of the node (of 0-d operands; of others)
+Plan = tuple[Type, Any, Any]
 
 _NUMBERS: dict[tuple[float, Type], np.ndarray] = {}
 
@@ -43,32 +44,43 @@ def number(value: float, type_: Type) -> np.ndarray:
         return made
 
 
-def plan_direct(op: Op, plans: Plans, number_plans: Plans, type_: Type) -> None:
-    """Enter ``type_`` in ``plans`` if operands of that type, or one and a number, can take the direct road."""
+def plan_direct(op: Op, plans: dict[Type, Any], type_: Type) -> None:
+    """Enter ``type_`` in ``plans`` if operands of that type can take the direct road.
+
+    Where the node's name depends on which operands are numbers, there is a plan for each set of them, as the
+    sum of ``1 << position``.
+    """
     if type_.device.type != "cpu" or type_.reduced or type_.dtype.category not in op.takes:
         return
     if op.computes_in(type_.dtype) is not type_.dtype:
         return
     result = type_.with_dtype(op.gives(type_.dtype))
     differentiable = op.partials is not None and result.dtype.category >= FLOAT
-    if not differentiable or result is type_:
-        for found, numbers in (plans, ()), (number_plans, (1,)):
-            of_scalars, of_arrays = (
-                node_class(op, type_, zero_dim=zero_dim, numbers=numbers) if differentiable else None
-                for zero_dim in (True, False)
-            )
-            found[type_] = result, of_scalars, of_arrays
+    if differentiable and result is not type_:
+        return
+
+    def plan(numbers: tuple[int, ...]) -> Plan:
+        if not differentiable:
+            return result, None, None
+        of_scalars, of_arrays = (
+            node_class(op, type_, zero_dim=zero_dim, numbers=numbers) for zero_dim in (True, False)
+        )
+        return result, of_scalars, of_arrays
+
+    if op.nodes:
+        plans[type_] = {sum(1 << i for i in numbers): plan(numbers) for numbers in ((), *op.nodes)}
+    else:
+        plans[type_] = plan(())
 
 
-TEMPLATE = """
+# --- the text -------------------------------------------------------------------------------------
+
+DIRECT_ROAD = """
 def {name}({arguments}):
 {before}
-    if isinstance({first}, Tensor) and (plan := plans.get(type_ := {first}._type)) is not None:
-        shape = {first}._shape
-        x0 = {first}.array
-        n0 = {first}._node
-        v0 = {first}._counter
-{second_operand}
+    if isinstance({lead}, Tensor) and (plan := plans.get(type_ := {lead}._type)) is not None:
+        shape = {lead}._shape
+{operands}
         y = {call}
         result = new(Tensor)
         result.array = y
@@ -82,7 +94,6 @@ def {name}({arguments}):
         node = new(array_node if shape else scalar_node)
         node.parents = {parents}
 {save}
-{fit}
         node.sequence = next_sequence()
         frame = getframe({depth})
         node.line = frame.f_code, frame.f_lasti
@@ -90,36 +101,55 @@ def {name}({arguments}):
             remember_call(node)
         result._node = node
         return result
-    if isinstance({first}, Tensor):
-        plan_direct(op, plans, number_plans, {first}._type)
+    if isinstance({lead}, Tensor):
+        plan_direct(op, plans, {lead}._type)
     return {otherwise}
 """
 
-SECOND_OPERAND = """
-        fit = None
-        if isinstance({second}, Tensor):
-            if {second}._type is not type_:
-                return apply_elementwise(op, ({operands},))
-            if {second}._shape != shape:
-                fit = (type_, shape), (type_, {second}._shape)
-                shape = broadcast(shape, {second}._shape)
-            x1 = {second}.array
-            n1 = {second}._node
-            v1 = {second}._counter
-        elif ({second}.__class__ is float or {second}.__class__ is int) and type_.dtype.category >= FLOAT:
-            x1 = number({second}, type_)
-            n1 = None
-            v1 = UNWRITTEN
-{plan_of_numbers}
-        else:
-            return {otherwise}"""
-
-
-GENERAL = """
+GENERAL_ROAD = """
 def {name}({arguments}):
 {before}
     return {otherwise}
 """
+
+LEAD = """
+        x{i} = {operand}.array
+        n{i} = {operand}._node
+        v{i} = {operand}._counter"""
+
+TENSOR_OR_NUMBER = """
+        if isinstance({operand}, Tensor):
+            if {operand}._type is not type_:
+                return apply_elementwise(op, ({operands},))
+            if {operand}._shape != shape:
+                broadcasts = True
+                shape = broadcast(shape, {operand}._shape)
+            x{i} = {operand}.array
+            n{i} = {operand}._node
+            v{i} = {operand}._counter
+        elif ({operand}.__class__ is float or {operand}.__class__ is int) and type_.dtype.category >= FLOAT:
+            x{i} = number({operand}, type_)
+            n{i} = None
+            v{i} = UNWRITTEN{count}
+        else:
+            return {otherwise}"""
+
+NUMBER = """
+        if {operand}.__class__ is not float and {operand}.__class__ is not int:
+            return {otherwise}
+        x{i} = number({operand}, type_)
+        n{i} = None
+        v{i} = UNWRITTEN"""
+
+CONDITION = """
+        if not isinstance({operand}, Tensor) or {operand}._type is not truth:
+            return {otherwise}
+        if {operand}._shape != shape:
+            broadcasts = True
+            shape = broadcast(shape, {operand}._shape)
+        x{i} = {operand}.array
+        n{i} = None
+        v{i} = {operand}._counter"""
 
 
 class Flavour(NamedTuple):
@@ -141,71 +171,91 @@ OPERATOR = Flavour(otherwise=f"{Flavour().otherwise} if is_operand({{last}}) els
 INNER = Flavour(depth=2)
 
 
-def is_direct(op: Op) -> bool:
-    """Whether ``op`` has a direct road."""
-    return op.arity <= 2 and op.check is None
-
-
 def source(op: Op, flavour: Flavour = FUNCTION) -> str:
     """The text of ``op``'s function."""
     operands = ", ".join(op.operands)
-    more = flavour.more.removeprefix("*, ") if "*" in op.signature else flavour.more
-    arguments = f"{op.signature}, {more}" if more else op.signature
-    before = flavour.before.format(operands=operands)
-    otherwise = flavour.otherwise.format(operands=operands, last=op.operands[-1])
-    if not is_direct(op):
-        return GENERAL.format(name=op.name, arguments=arguments, before=before, otherwise=otherwise)
-    numbers = range(op.arity)
-    xs = ", ".join(f"x{i}" for i in numbers)
-    on_arrays = isinstance(op.numpy, np.ufunc) and _numpy.RETURNS_ARRAYS
-    call = f"modes.quiet(compute, {xs}, out=...)" if on_arrays else f"asarray(modes.quiet(compute, {xs}))"
+    common = {
+        "name": op.name,
+        "arguments": f"{op.signature}, {flavour.more}" if flavour.more else op.signature,
+        "before": flavour.before.format(operands=operands),
+        "otherwise": flavour.otherwise.format(operands=operands, last=op.operands[-1]),
+    }
+    if op.check is not None:
+        return GENERAL_ROAD.format(**common)
+    xs = ", ".join(f"x{i}" for i in range(op.arity))
+    writes = isinstance(op.numpy, np.ufunc) and _numpy.RETURNS_ARRAYS
+    return DIRECT_ROAD.format(
+        **common,
+        lead=op.operands[_lead(op)],
+        operands=_unpack(op, common["otherwise"]),
+        call=f"modes.quiet(compute, {xs}, out=...)" if writes else f"asarray(modes.quiet(compute, {xs}))",
+        no_history=" and ".join(f"n{i} is None" for i in range(op.arity)),
+        parents=", ".join(f"{name} if n{i} is LEAF else n{i}" for i, name in enumerate(op.operands)) + ",",
+        save=_save(op),
+        depth=flavour.depth,
+    )
+
+
+def _lead(op: Op) -> int:
+    """The operand that decides about the road: the first that is no condition."""
+    return next(i for i in range(op.arity) if i not in op.conditions)
+
+
+def _unpack(op: Op, otherwise: str) -> str:
+    """Lines that read arrays, histories and versions of the operands."""
+    lead, several = _lead(op), op.arity - len(op.numbers) > 1
+    lines = ["        broadcasts = False"] if several else []
+    lines += ["        numbers = 0"] if op.nodes else []
+    for i in (lead, *(i for i in range(op.arity) if i != lead)):
+        kind = (
+            LEAD if i == lead else CONDITION if i in op.conditions else NUMBER if i in op.numbers
+            else TENSOR_OR_NUMBER
+        )  # fmt: skip
+        count = f"\n            numbers += {1 << i}" if op.nodes else ""
+        text = kind.format(
+            i=i, operand=op.operands[i], operands=", ".join(op.operands), otherwise=otherwise, count=count
+        )
+        lines.append(text.removeprefix("\n"))
+    lines += ["        plan = plan.get(numbers) or plan[0]"] if op.nodes else []
+    return "\n".join(lines)
+
+
+def _save(op: Op) -> str:
+    """Lines that let the node keep what the cotangents of operands with a history read."""
     read = saved_by(op)
     if COMPLEX in op.takes:
         read = tuple(a | b for a, b in zip(read, saved_by(op, complex=True), strict=True))
     conditions = [
-        " or ".join(f"n{i} is not None" for i in numbers if s in read[i])
-        if not all(s in r for r in read)
-        else "True"
-        for s in range(op.arity + 1)
+        "True"
+        if all(slot in r for r in read)
+        else " or ".join(f"n{i} is not None" for i in range(op.arity) if slot in read[i])
+        for slot in range(op.arity + 1)
     ]
 
     def kept(values: str, otherwise: str) -> str:
-        names = [f"{values}{i}" for i in numbers] + [{"x": "y", "v": "vy"}[values]]
+        names = [*(f"{values}{i}" for i in range(op.arity)), {"x": "y", "v": "vy"}[values]]
         return ", ".join(
             otherwise if not c else n if c == "True" else f"{n} if {c} else {otherwise}"
             for n, c in zip(names, conditions, strict=True)
         )
 
-    save = ["node.saved = node.counters = ()"]
+    lines = ["node.saved = node.counters = ()"]
     if any(read):
         counters = [f"c{i}" for i, c in enumerate(conditions) if c]
-        save = [
+        lines = [
             f"node.saved = {kept('x', 'None')}",
             f"{', '.join(f'c{i}' for i in range(op.arity + 1))} = node.counters = {kept('v', 'UNWRITTEN')}",
             f"if {' or '.join(f'{c}.count' for c in counters)}:",
             "    node.expected = tuple([counter.count for counter in node.counters])",
         ]
-    return TEMPLATE.format(
-        name=op.name,
-        arguments=arguments,
-        before=before,
-        otherwise=otherwise,
-        depth=flavour.depth,
-        first=op.operands[0],
-        second_operand=SECOND_OPERAND.format(
-            second=op.operands[1],
-            operands=operands,
-            otherwise=otherwise,
-            plan_of_numbers="            plan = number_plans[type_]" if op.nodes else "",
-        )
-        if op.arity == 2
-        else "",
-        call=call,
-        no_history=" and ".join(f"n{i} is None" for i in numbers),
-        parents=", ".join(f"{name} if n{i} is LEAF else n{i}" for i, name in enumerate(op.operands)) + ",",
-        save="\n".join(f"        {line}" for line in save),
-        fit="        if fit is not None:\n            node.fit = fit" if op.arity == 2 else "",
-    )
+    if op.arity - len(op.numbers) > 1:
+        fits = (
+            "None" if i in op.numbers or i in op.conditions
+            else f"(type_, {name}._shape) if isinstance({name}, Tensor) else None"
+            for i, name in enumerate(op.operands)
+        )  # fmt: skip
+        lines += ["if broadcasts:", f"    node.fit = {', '.join(fits)},"]
+    return "\n".join(f"        {line}" for line in lines)
 
 
 def function_of(op: Op, flavour: Flavour = FUNCTION) -> Callable[..., Any]:
@@ -214,10 +264,10 @@ def function_of(op: Op, flavour: Flavour = FUNCTION) -> Callable[..., Any]:
         "Anomaly": Anomaly, "FLOAT": FLOAT, "Frozen": Frozen, "LEAF": LEAF, "Tensor": Tensor,
         "UNWRITTEN": UNWRITTEN, "Version": Version, "apply_elementwise": apply_elementwise,
         "asarray": np.asarray, "broadcast": broadcast, "compute": op.numpy,
-        "getframe": sys._getframe, "modes": modes,
+        "getframe": sys._getframe, "is_operand": is_operand, "modes": modes,
         "new": object.__new__, "next_sequence": next_sequence, "number": number, "op": op,
-        "plan_direct": plan_direct, "plans": {}, "number_plans": {}, "remember_call": remember_call,
-        "is_operand": is_operand, "overwrite": in_place(DIRECT[op.name]) if flavour is FUNCTIONAL else None,
+        "overwrite": in_place(DIRECT[op.name]) if flavour is FUNCTIONAL else None,
+        "plan_direct": plan_direct, "plans": {}, "remember_call": remember_call, "truth": type_for(bool_, cpu),
     }  # fmt: skip
     exec(compile(source(op, flavour), f"{__file__}: {op.name}", "exec"), namespace)  # noqa: S102  our own text
     return namespace[op.name]  # type: ignore[no-any-return]
@@ -227,4 +277,4 @@ DIRECT: dict[str, Callable[..., Any]] = {}
 for _name, _op in TABLE.items():
     if isinstance(_op, Op):
         DIRECT[_name] = function_of(_op)
-        _op.direct = DIRECT[_name] if is_direct(_op) else None
+        _op.direct = DIRECT[_name] if _op.check is None else None

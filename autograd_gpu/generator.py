@@ -169,9 +169,7 @@ class MersenneTwister:
         """
         count, low, high = count_of(shape), operator.index(low), operator.index(high)
         if low >= high:
-            raise RuntimeError(
-                f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}"
-            )
+            raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
         least, most = integer_range(dtype)
         check_within("from", low, least, most, dtype)
         check_within("to - 1", high - 1, least, most, dtype)
@@ -332,9 +330,7 @@ def check_floating(kernel: str, dtype: dtypes.dtype) -> None:
 def check_within(name: str, value: float, least: float, most: float, dtype: dtypes.dtype) -> None:
     """RuntimeError unless an argument lies among the numbers of ``dtype``."""
     if not least <= value <= most:
-        raise RuntimeError(
-            f"{name} is out of bounds for {dtype.name}: expected [{least}, {most}], got {value}"
-        )
+        raise RuntimeError(f"{name} is out of bounds for {dtype.name}: expected [{least}, {most}], got {value}")
 
 
 def check_bounds(low: float, high: float, dtype: dtypes.dtype) -> None:
@@ -370,9 +366,7 @@ def check_multinomial(probs: Any, count: int, replacement: bool) -> None:
         raise RuntimeError(f"cannot sample n_sample <= 0 samples, got {count}")
     if not replacement and count > probs.shape[-1]:
         found = f"got {count} > {probs.shape[-1]}"
-        raise RuntimeError(
-            f"cannot sample n_sample > prob_dist.size(-1) samples without replacement, {found}"
-        )
+        raise RuntimeError(f"cannot sample n_sample > prob_dist.size(-1) samples without replacement, {found}")
 
 
 def check_weights(probs: Array) -> None:

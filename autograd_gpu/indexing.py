@@ -175,9 +175,7 @@ class Indexing(Tensor):
         elif not isinstance(src, Tensor):
             raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}")
         elif (shape := broadcast(self._shape, src._shape)) != self._shape:
-            raise ShapeError(
-                f"output with shape {list(self._shape)} doesn't match the broadcast shape {list(shape)}"
-            )
+            raise ShapeError(f"output with shape {list(self._shape)} doesn't match the broadcast shape {list(shape)}")
         return _write_over(self, src, TABLE.copied)
 
     def fill_(self, value: Any) -> Tensor:

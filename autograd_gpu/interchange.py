@@ -66,9 +66,7 @@ def array_from(data: Any, dtype: Dtype | None, device: Device | None, *, copy: b
     if (array := foreign_array(data)) is None:
         array, copy = array_of(data, dtype), False
     here = backends.type_of(array)
-    where = (
-        backends.resolve(chosen.device) if device is None and here.device is cpu else device or here.device
-    )
+    where = backends.resolve(chosen.device) if device is None and here.device is cpu else device or here.device
     wanted = backends.type_for(dtype or here.dtype, where)
     if here is not wanted:
         return TABLE.to(array, type_=wanted)
@@ -138,15 +136,11 @@ def asarray(
         raise ValueError("can't alias arbitrary sequence into a tensor.")
     array = array_from(obj, wanted, None if device is None else place(device), copy=bool(copy))
     if copy is False and array is not before:
-        raise ValueError(
-            f"can't alias tensor: it is {backends.type_of(before)}, not {backends.type_of(array)}"
-        )
+        raise ValueError(f"can't alias tensor: it is {backends.type_of(before)}, not {backends.type_of(array)}")
     return finished(array, requires_grad=bool(requires_grad))
 
 
-def _tensor_as_array(
-    x: Tensor, dtype: Any, device: Any, copy: bool | None, requires_grad: bool | None
-) -> Tensor:
+def _tensor_as_array(x: Tensor, dtype: Any, device: Any, copy: bool | None, requires_grad: bool | None) -> Tensor:
     """``asarray`` of a tensor."""
     result: Tensor = x.to(device, dtype, copy=bool(copy))
     if copy is False and result is not x:
@@ -175,8 +169,7 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
     """Make a tensor that shares the memory of an array of any library that speaks DLPack."""
     if not hasattr(ext_tensor, "__dlpack__"):
         raise TypeError(
-            "from_dlpack: expected an object with __dlpack__ and __dlpack_device__, "
-            f"got {type(ext_tensor).__name__}"
+            f"from_dlpack: expected an object with __dlpack__ and __dlpack_device__, got {type(ext_tensor).__name__}"
         )
     if isinstance(ext_tensor, Tensor):
         ext_tensor._refuse_export()
@@ -185,9 +178,7 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
 
 
 @public(method=False)
-def frombuffer(
-    buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False
-) -> Tensor:
+def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False) -> Tensor:
     """Make a 1-d tensor that shares the memory of a buffer, whose bytes are read as ``dtype``."""
     wanted = as_dtype(dtype, "frombuffer")
     if wanted is None:
@@ -195,8 +186,7 @@ def frombuffer(
     length, size = memoryview(buffer).nbytes, wanted.itemsize
     if count < 0 and (length - offset) % size:
         raise ValueError(
-            f"buffer length ({length} bytes) after offset ({offset} bytes) must be a multiple of element "
-            f"size ({size})"
+            f"buffer length ({length} bytes) after offset ({offset} bytes) must be a multiple of element size ({size})"
         )
     return finished(np.frombuffer(buffer, wanted.numpy, count, offset), requires_grad=requires_grad)
 
@@ -212,9 +202,7 @@ class Interchange(Tensor):
         if force:
             return self._type.backend.to_host(self.array)  # type: ignore[no-any-return]
         if self._node is not None:
-            raise GraphError(
-                "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
-            )
+            raise GraphError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
         if self.device is not cpu:
             raise TypeError(
                 f"can't convert {self.device} device type tensor to numpy. Use Tensor.cpu() to copy the "

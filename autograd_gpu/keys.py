@@ -5,7 +5,6 @@ beside index tensors belongs to the first step, as in PyTorch (and unlike NumPy)
 """
 
 import warnings
-from collections.abc import Iterator
 from operator import index as as_index
 from typing import Any, NamedTuple
 

@@ -30,9 +30,7 @@ def construct(type_: Type, args: tuple[Any, ...]) -> Tensor:
 def _new(cls: type[Tensor], *args: Any, device: Any = None, size: Any = None) -> Tensor:
     """``Tensor(2, 3)`` has arbitrary values in that size, ``Tensor([2, 3])`` holds these numbers."""
     if len(args) == 1 and isinstance(args[0], Tensor):
-        result: Tensor = args[0].reshape(
-            args[0]._shape
-        )  # another tensor on the same memory, with its history
+        result: Tensor = args[0].reshape(args[0]._shape)  # another tensor on the same memory, with its history
     else:
         sized = () if size is None else (Size(size),)
         result = construct(backends.type_for(get_default_dtype(), place(device)), (*args, *sized))
@@ -54,9 +52,7 @@ class TensorType:
     def __call__(self, *args: Any) -> Tensor:
         type_ = backends.type_for(self.dtype, backends.resolve(Device(self.device)))
         if len(args) == 1 and isinstance(args[0], Tensor) and args[0]._type is not type_:
-            raise TypeError(
-                f"expected a {self.__name__}, got a {type_name(args[0])}; convert it with .type(...)"
-            )
+            raise TypeError(f"expected a {self.__name__}, got a {type_name(args[0])}; convert it with .type(...)")
         return construct(type_, args)
 
     def __instancecheck__(self, instance: Any) -> bool:

@@ -13,7 +13,7 @@ from .op import METHODS, TABLE, public
 from .ops.axes import transpose
 from .shapes import Size, dim_of
 from .tensor import LEAF, Tensor, wrap
-from .views import check_writable
+from .views import Views, check_writable, give_history
 
 REVERSED = (
     "The use of `x.T` on tensors of dimension other than 2 to reverse their shape is deprecated and it will "
@@ -134,9 +134,7 @@ class Metadata(Tensor):
             return _same_on_scalars(self, "H", "Consider using x.conj().")
         if self.ndim != 2:
             hint = " For batches of matrices, consider using tensor.mH" if self.ndim > 2 else ""
-            raise ShapeError(
-                f"tensor.H is only supported on matrices (2-D tensors). Got {self.ndim}-D tensor.{hint}"
-            )
+            raise ShapeError(f"tensor.H is only supported on matrices (2-D tensors). Got {self.ndim}-D tensor.{hint}")
         return _conj(transpose(self, 0, 1))
 
     @property
@@ -175,11 +173,9 @@ def _become(tensor: Tensor, old: Tensor, new: Tensor) -> None:
         for ref in views:
             if (view := ref()) is not None:
                 view._base = old
-        old._views = [*views, weakref.ref(tensor)]
-    tensor._node, tensor._base, tensor._steps, tensor._made = new._node, new._base, new._steps, new._made
-    if tensor._retains:
-        tensor._retains = False
-        tensor.retain_grad()
+        old._views = Views([*views, weakref.ref(tensor)])
+    tensor._base, tensor._steps, tensor._made = new._base, new._steps, new._made
+    give_history(tensor, new._node)
 
 
 def reshaping(function: Callable[..., Any], name: str) -> Callable[..., Tensor]:

@@ -62,7 +62,7 @@ class ArrayNode(Node):
 
     def register_hook(self, hook: Callable[..., Any]) -> Handle:
         """``hook(grad_inputs, grad_outputs)`` runs after this node; a tuple that it returns replaces grad_inputs."""
-        return Handle(self.own_hooks().post, PostHook(hook, self.results))
+        return Handle(self.own_hooks().post, PostHook(hook, self.results, self.hidden))
 
     def register_prehook(self, hook: Callable[..., Any]) -> Handle:
         """``hook(grad_outputs)`` runs before this node; a tuple that it returns replaces grad_outputs."""
@@ -72,7 +72,8 @@ class ArrayNode(Node):
         """``_saved_self``, ``_saved_other``, ``_saved_result`` …: what was saved, None if it was not needed."""
         if name.startswith("_saved_"):
             if (place := saved_names(self.op).get(name)) is not None:
-                return self.restore()[place] if self.saved != () else None
+                value = self.restore()[place] if self.saved != () else None
+                return value.item() if place in self.hidden and isinstance(value, Tensor) else value
             if (params := getattr(self, "params", None)) is not None and name[7:] in params:
                 return params[name[7:]]
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
@@ -111,7 +112,8 @@ class ArrayNode(Node):
         return result
 
     def check(self, parts: tuple[Any, ...]) -> None:
-        for i, part in enumerate(parts):
+        counted = [part for i, part in enumerate(parts) if i not in self.hidden]
+        for i, part in enumerate(counted):
             array = part.array if isinstance(part, Tensor) else part
             if is_array(array) and array.dtype.kind in "fcV" and bool(backends.of(array).xp.isnan(array).any()):
                 raise GraphError(f"Function '{self.name()}' returned nan values in its {i}th output.")
@@ -146,7 +148,7 @@ def stale(array: Any, maker: tuple[Node | None, int], counter: Version, before: 
         f"[{where}{type_.dtype.typename} {list(array.shape)}]{origin} is at version {counter.count}; "
         f"expected version {before} instead. Hint: enable anomaly detection to find the operation that failed "
         "to compute its gradient, with torch.autograd.set_detect_anomaly(True, check_nan=False).\n"
-        f"Saved by {node.name()} at {describe(node.line)}\nWritten to at {counter.writer}"
+        f"Saved by {node.name()} at {describe(node.line)}\nWritten to at {describe(counter.writer)}"
     )
 
 
@@ -201,7 +203,7 @@ def widened(pullback: Callable[[Any, Any], tuple[Any, ...]]) -> Callable[[Any, A
         narrow = g.dtype
         parts = pullback(Widened(self), g.astype(np.float32))
         parts = tuple(part if part is None else part.astype(narrow) for part in parts)
-        return parts if self.fit is None else self.fitted(parts)  # type: ignore[no-any-return]
+        return parts if self.fit is None else self.fitted(parts)
 
     return wide
 
@@ -234,7 +236,7 @@ def widened_tensors(recorded: Callable[[Any, Any], tuple[Any, ...]]) -> Callable
         narrow = g._type
         parts = recorded(WidenedTensors(self), widen_tensor(g))
         parts = tuple(part if part is None else TABLE.to(part, type_=narrow) for part in parts)
-        return parts if self.fit is None else self.fitted(parts)  # type: ignore[no-any-return]
+        return parts if self.fit is None else self.fitted(parts)
 
     return wide
 

@@ -93,7 +93,8 @@ class Op(Operation):
     ``conditions`` (by position) are arrays, ``numbers`` Python numbers, that take no part in dtype promotion
     nor in the graph. ``title`` is torch's name in messages, where it is another. ``nodes`` names the node where the operands at these positions are numbers.
     ``complex_vjp(g, *operands, y)`` gives the vjp of complex operands of an operation that is not holomorphic.
-    ``check(*operands)`` raises for Tensors and numbers that do not go together.
+    ``check(*operands)`` raises for Tensors and numbers that do not go together; ``check_dtypes`` does so, too,
+    and is not asked where all tensors have one dtype and numbers are real.
 
     The functions ``name`` and, unless ``in_place`` is False, ``name_`` are ``public``: of the package and of
     Tensor, also under ``aliases``; ``functional``: of ``nn.functional``.
@@ -121,6 +122,7 @@ class Op(Operation):
         numbers: tuple[int, ...] = (),
         complex_vjp: Callable[..., tuple[Any, ...]] | None = None,
         check: Callable[..., None] | None = None,
+        check_dtypes: Callable[..., None] | None = None,
         public: bool = True,
         functional: bool = False,
         in_place: bool = True,
@@ -128,7 +130,7 @@ class Op(Operation):
     ) -> None:
         self.name, self.signature, self.cuda, self.helpers = name, signature, cuda, helpers
         self.partials, self.doc, self.numpy = partials, doc, numpy
-        arguments = [word.partition("=") for word in signature.replace(" ", "").split(",") if word != "*"]
+        arguments = [word.partition("=") for word in signature.replace(" ", "").split(",")]
         self.operands = tuple(argument for argument, _, _ in arguments)
         self.defaults = {argument: default for argument, equals, default in arguments if equals}
         self.arity = len(self.operands)
@@ -136,7 +138,8 @@ class Op(Operation):
         self.conditions, self.numbers = conditions, numbers
         self.title = title or name
         self.node, self.nodes = node or node_name(name), nodes
-        self.domain, self.complex_vjp, self.check = domain, complex_vjp, check
+        self.domain, self.complex_vjp = domain, complex_vjp
+        self.check, self.check_dtypes = check, check_dtypes
         self.public, self.functional, self.in_place, self.aliases = public, functional, in_place, aliases
         # whether ``numpy`` can write its result into an array
         self.writes = isinstance(numpy, np.ufunc) or "out" in inspect.signature(numpy).parameters

@@ -12,8 +12,11 @@ from . import backends, streams
 from .devices import cpu
 from .devices import device as Device
 from .dtypes import uint8
+from .errors import missing_from
 from .op import public
 from .tensor import Tensor, wrap
+
+__getattr__ = missing_from(__name__)
 
 
 class Generator:
@@ -84,9 +87,7 @@ def stream_of(generator: Generator | None, device: Device) -> Any:
     if not isinstance(generator, Generator):
         raise TypeError(f"argument 'generator' must be Generator, not {type(generator).__name__}")
     if generator.device is not device:
-        raise RuntimeError(
-            f"Expected a '{device}' device type for generator but found '{generator.device}'"
-        )
+        raise RuntimeError(f"Expected a '{device}' device type for generator but found '{generator.device}'")
     return generator.stream
 
 
@@ -131,8 +132,8 @@ def fork_rng(devices: Iterable[Any] | None = None, enabled: bool = True) -> Iter
 
     Of the CUDA streams, those of ``devices``, or all that have been drawn from.
     """
-    chosen = streams.drawn_from() if devices is None else [cpu, *(backends.resolve(Device(d)) for d in devices)]
-    kept = [streams.stream_on(device) for device in chosen] if enabled else []
+    named = streams.drawn_from() if devices is None else [backends.resolve(Device(d)) for d in devices]
+    kept = [streams.stream_on(device) for device in {cpu, *named}] if enabled else []
     states = [stream.get_state() for stream in kept]
     try:
         yield

@@ -1,5 +1,6 @@
 """How an operation of the table runs on Tensors: what it is computed in, and what its node keeps."""
 
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from numbers import Number
 from typing import Any
@@ -9,12 +10,12 @@ import numpy as np
 from . import shapes, views
 from .backends import Type, _numpy, type_for
 from .devices import cpu, device
-from .dtypes import FLOAT, bool_, combine, dtype, of_scalar, promote_types
+from .dtypes import FLOAT, bool_, combine, dtype, get_default_dtype, of_scalar, promote_types
 from .engine import UNWRITTEN, outputs_of
 from .errors import DeviceError, DtypeError
 from .fusion.direct import saved_by
 from .modes import modes
-from .nodes import array_node_class, finish, node_class
+from .nodes import ArrayNode, array_node_class, finish, node_class
 from .op import ArrayOp, Op, Operation
 from .tensor import LEAF, Tensor, user_line, wrap
 
@@ -31,7 +32,7 @@ def _is_cupy(value: Any) -> bool:
 def as_operand(op: Operation, position: int, value: Any) -> Any:
     """``value`` as an operand: a Tensor or a Python number."""
     if isinstance(value, Tensor):
-        return value
+        return value.item() if isinstance(op, Op) and position in op.numbers else value
     if isinstance(value, np.ndarray):
         return wrap(value)
     if isinstance(value, Number | np.bool_):
@@ -46,12 +47,26 @@ def as_operand(op: Operation, position: int, value: Any) -> Any:
     )
 
 
-def common_device(op: Operation, tensors: list[Tensor]) -> device:
-    """The one device of ``tensors``; a 0-d CPU tensor may join any."""
-    found = {t.device for t in tensors}
+Kind = Any  # of a Tensor its Type and whether it is 0-d, of a number its class
+
+
+def kind_of(operand: Any) -> Kind:
+    """What of ``operand`` decides what an operation on it computes in."""
+    return (operand._type, not operand._shape) if isinstance(operand, Tensor) else operand.__class__
+
+
+def _own_dtype(kind: Kind) -> dtype:
+    own: dtype = kind[0].dtype if isinstance(kind, tuple) else of_scalar(kind())
+    return own
+
+
+def common_device(op: Operation, kinds: Iterable[Kind]) -> device:
+    """The one device of the tensors among ``kinds``; a 0-d CPU tensor may join any."""
+    tensors = [kind for kind in kinds if isinstance(kind, tuple)]
+    found = {type_.device for type_, _ in tensors}
     if len(found) == 1:
         return found.pop()
-    if len(strict := {t.device for t in tensors if t._shape or t.device is not cpu}) == 1:
+    if len(strict := {type_.device for type_, zero_dim in tensors if not zero_dim or type_.device is not cpu}) == 1:
         return strict.pop()
     names = " and ".join(sorted(map(str, found), key=lambda name: (name == "cpu", name)))
     raise DeviceError(
@@ -60,57 +75,63 @@ def common_device(op: Operation, tensors: list[Tensor]) -> device:
     )
 
 
-def promoted(op: Op, operands: list[Any]) -> dtype:
-    """The dtype that ``operands`` promote to (those that are conditions or numbers by nature left out)."""
+def promote(op: Op, kinds: Sequence[Kind]) -> dtype:
+    """The dtype that operands of ``kinds`` promote to (conditions and numbers by nature left out)."""
     ranks: list[dtype | None] = [None, None, None]  # with axes, 0-d, numbers
-    for i, operand in enumerate(operands):
+    for i, kind in enumerate(kinds):
         if i not in op.conditions and i not in op.numbers:
-            rank, own = (
-                (0 if operand._shape else 1, operand.dtype)
-                if isinstance(operand, Tensor)
-                else (2, of_scalar(operand))
-            )
+            rank, own = (int(kind[1]) if isinstance(kind, tuple) else 2), _own_dtype(kind)
             ranks[rank] = own if ranks[rank] is None else promote_types(ranks[rank], own)
     result = combine(ranks[0], combine(ranks[1], ranks[2]))
     assert result is not None
-    if op.mixed is not None and result is not bool_ and bool_ in map(_own_dtype, operands):
+    if op.mixed is not None and result is not bool_ and bool_ in map(_own_dtype, kinds):
         raise DtypeError(op.mixed)
     return result
 
 
-def _own_dtype(operand: Any) -> dtype:
-    return operand.dtype if isinstance(operand, Tensor) else of_scalar(operand)
+def promoted(op: Op, operands: Sequence[Any]) -> dtype:
+    """The dtype that ``operands`` promote to."""
+    return promote(op, [kind_of(operand) for operand in operands])
+
+
+@lru_cache(maxsize=4096)
+def types_of(op: Op, kinds: tuple[Kind, ...], default: dtype) -> tuple[Type, Type]:
+    """What ``op`` is computed in and what it gives, for operands of ``kinds`` and that default dtype."""
+    computed = type_for(op.computes_in(promote(op, kinds)), common_device(op, kinds))
+    return computed, computed.with_dtype(op.gives(computed.dtype))
 
 
 def apply_elementwise(op: Op, operands: tuple[Any, ...], out: Tensor | None = None) -> Tensor:
     """``op`` on Tensors and numbers, recorded if gradients can flow; ``out`` is a Tensor to write into."""
-    values = [as_operand(op, i, operand) for i, operand in enumerate(operands)]
-    for i in op.numbers:
-        values[i] = values[i].item() if isinstance(values[i], Tensor) else values[i]
-    tensors = [value for value in values if isinstance(value, Tensor)]
+    values, tensors, shape = [], [], ()
+    for position, value in enumerate(operands):
+        if not isinstance(value, Tensor) or position in op.numbers:
+            value = as_operand(op, position, value)  # noqa: PLW2901
+        values.append(value)
+        if isinstance(value, Tensor):
+            tensors.append(value)
+            if value._shape != shape:
+                shape = shapes.broadcast(shape, value._shape)
     if not tensors:
         raise TypeError(op.strange(0, operands[0]))
-    if op.check is not None:
-        op.check(*values)
-    where = common_device(op, tensors if out is None else [*tensors, out])
-    computed = type_for(op.computes_in(promoted(op, values)), where)
-    result = computed.with_dtype(op.gives(computed.dtype))
-    shape: tuple[int, ...] = ()
-    for tensor in tensors:
-        shape = shapes.broadcast(shape, tensor._shape)
+    for check in op.check, op.check_dtypes:
+        if check is not None:
+            check(*values)
+    computed, result = types_of(op, tuple([kind_of(value) for value in values]), get_default_dtype())
     raw = [_raw(value, computed) for value in values]
     if out is not None:
+        common_device(op, map(kind_of, (*tensors, out)))
         views.check_out(op.title, out, tensors, result.dtype, shape)
-        with computed.backend.Scope(where):
+        with computed.backend.Scope(computed.device):
             computed.backend.compute(op, raw, computed.dtype, result.dtype, out.array)
         views.written_by_user(out._counter, "")
         return out
-    with computed.backend.Scope(where):
+    with computed.backend.Scope(computed.device):
         y = computed.backend.compute(op, raw, computed.dtype, result.dtype)
     out = wrap(y, result, shape)
     if modes.grad and op.partials is not None and result.dtype.category >= FLOAT:
-        parents = tuple(v._edge if isinstance(v, Tensor) and v._node is not None else None for v in values)
-        if any(parent is not None for parent in parents):
+        parents = tuple([v._edge if isinstance(v, Tensor) and v._node is not None else None for v in values])
+        if any([parent is not None for parent in parents]):  # noqa: C419  a list is faster
             record_elementwise(op, computed, parents, values, raw, out)
     return out
 
@@ -119,38 +140,44 @@ def _raw(value: Any, computed: Type) -> Any:
     """An operand as the backend takes it: an array on its device, or a number of its kind."""
     if not isinstance(value, Tensor):
         return computed.backend.scalar(value, computed.dtype)
-    if value.device is computed.device:
+    if value._type.device is computed.device:
         return value.array
     return computed.backend.scalar(value.array.item(), computed.dtype)  # a 0-d CPU tensor beside CUDA ones
 
 
 @lru_cache(maxsize=4096)
-def kept_slots(op: Op, needed: tuple[bool, ...], *, complex: bool) -> frozenset[int]:
-    """The operands (and the result, as number ``arity``) that the cotangents of ``needed`` operands read."""
-    found: set[int] = set()
-    for need, read in zip(needed, saved_by(op, complex=complex), strict=True):
-        found |= read if need else frozenset()
-    return frozenset(found)
+def recording(
+    op: Op, computed: Type, needed: tuple[bool, ...], numbers: tuple[int, ...]
+) -> tuple[type[ArrayNode], tuple[bool, ...]]:
+    """The class of the nodes of ``op``, and which operands, and whether the result, the node keeps.
+
+    It keeps what the cotangents of the ``needed`` operands read; the latter is () if none reads anything.
+    """
+    reads = saved_by(op, complex=computed.dtype.is_complex)
+    kept = {slot for need, read in zip(needed, reads, strict=True) if need for slot in read}
+    places = tuple(i in kept for i in range(op.arity + 1)) if any(reads) else ()
+    return node_class(op, computed, numbers=numbers), places
 
 
 def record_elementwise(
     op: Op, computed: Type, parents: tuple[Any, ...], values: list[Any], raw: list[Any], out: Tensor
 ) -> None:
     """Give ``out`` a node that keeps what the cotangents of ``parents`` read."""
-    numbers = tuple(i for i, v in enumerate(values) if not isinstance(v, Tensor)) if op.nodes else ()
-    node = node_class(op, computed, numbers=numbers)()
-    if kept_slots(op, (True,) * op.arity, complex=computed.dtype.is_complex):
-        kept = kept_slots(op, tuple(p is not None for p in parents), complex=computed.dtype.is_complex)
-        held = (*zip(values, raw, strict=True), (out, out.array))
-        node.saved = tuple(array if i in kept else None for i, (_, array) in enumerate(held))
-        node.counters = tuple(
-            value._counter if i in kept and isinstance(value, Tensor) else UNWRITTEN
-            for i, (value, _) in enumerate(held)
+    numbers = tuple([i for i, v in enumerate(values) if not isinstance(v, Tensor)]) if op.nodes else ()
+    made, kept = recording(op, computed, tuple([parent is not None for parent in parents]), numbers)
+    node = made()
+    node.saved = node.counters = ()
+    if kept:
+        arrays, tensors = (*raw, out.array), (*values, out)
+        node.saved = tuple([array if keep else None for keep, array in zip(kept, arrays, strict=True)])
+        counters = node.counters = tuple(
+            [
+                tensor._counter if keep and isinstance(tensor, Tensor) else UNWRITTEN
+                for keep, tensor in zip(kept, tensors, strict=True)
+            ]
         )
-        if any(counter.count for counter in node.counters):
-            node.expected = tuple(counter.count for counter in node.counters)
-    else:
-        node.saved = node.counters = ()
+        if any([counter.count for counter in counters]):  # noqa: C419  a list is faster
+            node.expected = tuple([counter.count for counter in counters])
     node.fit = fits(values, out)
     finish(node, parents, out)
 
@@ -182,8 +209,7 @@ def apply_array(op: ArrayOp, operands: tuple[Any, ...], params: dict[str, Any]) 
         if other.dtype.category not in op.takes:
             op.refuse(other.dtype)
         if other.device is not type_.device:
-            tensors = [value for value in values if isinstance(value, Tensor)]
-            type_ = type_for(type_.dtype, common_device(op, tensors))
+            type_ = type_for(type_.dtype, common_device(op, map(kind_of, values)))
             raw = [_raw(value, type_) if isinstance(value, Tensor) else value for value in values]
             break
     if type_.backend is _numpy:

@@ -44,8 +44,8 @@ class _Loader(pickle.Unpickler):
             module = "autograd_gpu"
         if self.weights_only and (module, name) not in _SAFE:
             raise pickle.UnpicklingError(
-                f"Weights only load failed: the file names {module}.{name}, which could run code. If you trust "
-                "the file, load it with weights_only=False."
+                f"Weights only load failed: the file names {module}.{name}, which could run code. If you "
+                "trust the file, load it with weights_only=False."
             )
         found = super().find_class(module, name)
         return partial(_rebuild_at, self.map_location) if found is rebuild else found

@@ -24,11 +24,6 @@ def stream_on(device: Device) -> Any:
     return found
 
 
-def stream_for(array: Any) -> Any:
-    """The stream to draw from for ``array``, on its device."""
-    return stream_on(backends.of(array).device_of(array))
-
-
 def seed_cuda(seed: int) -> None:
     """Start the streams of ``seed`` on all CUDA devices, those included that are drawn from later."""
     global _cuda_seed  # noqa: PLW0603

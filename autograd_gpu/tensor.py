@@ -83,7 +83,7 @@ class Tensor:
     _base: "Tensor | None" = None  # the tensor whose memory this one views (see views.py)
     _steps: tuple[Any, ...] = ()
     _made: str = ""
-    _views: list[Any] | None = None
+    _views: Any = None  # weak references to the tensors that view this one
     _hooks: engine.NodeHooks | None = None  # of a leaf
     _post_accumulate: engine.Hooks | None = None
     _retains: bool = False

@@ -20,8 +20,8 @@ SCALAR_WITH_GRAD = (
 )
 NO_DEEPCOPY = (
     "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment.  "
-    "If you were attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm usage, "
-    "see https://github.com/pytorch/pytorch/pull/103001"
+    "If you were attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm "
+    "usage, see https://github.com/pytorch/pytorch/pull/103001"
 )
 NO_VIEW_DETACH = (
     "Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for "

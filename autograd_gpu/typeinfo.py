@@ -64,9 +64,7 @@ class iinfo:  # noqa: N801  torch's name
         if type is dtypes.bool_:
             raise TypeError("torch.bool is not supported by torch.iinfo")
         if type.category != INT:
-            raise TypeError(
-                "torch.iinfo() requires an integer input type. Use torch.finfo to handle 'torch.iinfo'"
-            )
+            raise TypeError("torch.iinfo() requires an integer input type. Use torch.finfo to handle 'torch.iinfo'")
         limits = np.iinfo(type.numpy)
         self.bits, self.dtype, self.min, self.max = limits.bits, type.name, int(limits.min), int(limits.max)
 

@@ -20,7 +20,20 @@ from .nodes import Alias, ArrayNode, array_node_class, describe, enter, made_by
 from .op import TABLE, ArrayOp
 from .tensor import LEAF, Frozen, Tensor, user_line, wrap
 
-Step = tuple[ArrayOp, dict[str, Any], int]  # an operation, its parameters, and which of its results
+# how to get from a base to a view: the steps before, an operation, its parameters, and which of its results
+Steps = tuple[Any, ...]
+
+
+class Views(list[Any]):
+    """Weak references to the views of a base; those to dead views are cleared out when half of them may be."""
+
+    limit = 64
+
+    def add(self, view: Tensor) -> None:
+        if len(self) >= self.limit:
+            self[:] = [ref for ref in self if ref() is not None]
+            self.limit = max(64, 2 * len(self))
+        self.append(weakref.ref(view))
 
 
 def track(
@@ -29,21 +42,23 @@ def track(
     """Note that ``outs`` are views that ``op``, which gives one or ``several`` results, made of ``source``."""
     base = source if source._base is None else source._base
     if base._views is None:
-        base._views = []
-    elif len(base._views) > 64:
-        base._views = [ref for ref in base._views if ref() is not None]
+        base._views = Views()
     for i, out in enumerate(outs):
         out._base, out._counter = base, source._counter
-        out._steps = (*source._steps, (op, params, i))
+        out._steps = source._steps, op, params, i
         out._made = "several" if several else source._made
         if not modes.grad:
             out._made = "inference" if modes.inference else "no_grad"
-        base._views.append(weakref.ref(out))
+        base._views.add(out)
 
 
-def replay(x: Any, steps: tuple[Step, ...]) -> Any:
+def replay(x: Any, steps: Steps) -> Any:
     """The view of ``x`` (an array or a Tensor) that ``steps`` lead to."""
-    for op, params, i in steps:
+    path = []
+    while steps:
+        steps, *step = steps
+        path.append(step)
+    for op, params, i in reversed(path):
         x = op(x, **params)
         if isinstance(x, tuple):
             x = x[i]
@@ -55,7 +70,7 @@ def layout(array: Any) -> tuple[int, ...]:
     return tuple(sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis])))
 
 
-def _written(base: Any, value: Any, steps: tuple[Step, ...], order: tuple[int, ...]) -> Any:
+def _written(base: Any, value: Any, steps: Steps, order: tuple[int, ...]) -> Any:
     """A copy of the array ``base`` with ``value`` in its view; its axes are laid out in ``order``.
 
     In another layout than that of the tensor that was written to, the steps might give copies instead of views.
@@ -150,7 +165,7 @@ def check_view_writable(tensor: Tensor) -> None:
 def written_by_user(version: Version, operation: str) -> None:
     """Count a write."""
     version.bump()
-    version.writer, version.operation = describe(user_line()), operation
+    version.writer, version.operation = user_line(), operation
 
 
 def write(tensor: Tensor, value: Tensor) -> Tensor:
@@ -249,7 +264,7 @@ def rebase(tensor: Tensor, edge: Any) -> None:
 
 def _node_of(name: str, params: dict[str, Any], parents: tuple[Any, ...], shapes: tuple[Any, ...]) -> Node:
     """A node of the operation ``name``, which saves nothing, without running it."""
-    node = array_node_class(TABLE[name])()  # type: ignore[arg-type]
+    node = array_node_class(TABLE[name])()
     node.saved, node.counters = (), ()
     node.params, node.shapes = params, shapes
     enter(node, parents)

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import CUDA_MISSING
 from numpy.testing import assert_allclose
 from support import assert_same, difference_quotient, host, ours
 
@@ -13,6 +12,7 @@ import autograd_gpu as ag
 from autograd_gpu import backends
 from autograd_gpu.backward import grad
 from autograd_gpu.tensor import Tensor, wrap
+from conftest import CUDA_MISSING
 
 Case = Callable[..., Any]
 
@@ -31,11 +31,7 @@ def tensors_of(result: Any, kind: type) -> list[Any]:
     """The tensors in a result: itself, or those of a tuple."""
     if isinstance(result, kind):
         return [result]
-    return (
-        [tensor for part in result for tensor in tensors_of(part, kind)]
-        if isinstance(result, tuple | list)
-        else []
-    )
+    return [tensor for part in result for tensor in tensors_of(part, kind)] if isinstance(result, tuple | list) else []
 
 
 def here(array: np.ndarray, device: str, *, requires_grad: bool) -> Tensor:
@@ -128,9 +124,7 @@ def fits_difference_quotient(function: Case, *arrays: np.ndarray, rng: np.random
 
     def weighted(*inputs: Tensor) -> Tensor:
         found = [out for out in tensors_of(function(ag, *inputs), Tensor) if out.dtype.is_floating_point]
-        return ag.tensor(
-            sum((host(out) * w).sum() for out, w in zip(found, weights, strict=True)), dtype=ag.float64
-        )
+        return ag.tensor(sum((host(out) * w).sum() for out, w in zip(found, weights, strict=True)), dtype=ag.float64)
 
     assert_allclose(along, difference_quotient(weighted, list(arrays), directions), rtol=1e-5, atol=1e-7)
 

@@ -4,6 +4,7 @@ import inspect
 import itertools
 import math
 import re
+import threading
 
 import numpy as np
 import pytest
@@ -320,9 +321,7 @@ def test_ranges_on_every_device(dtype, device):
         lambda where: ag.linspace(-3, 7, 101, dtype=d, device=where),
         lambda where: ag.logspace(0, 3, 31, dtype=d, device=where),
     ):
-        np.testing.assert_allclose(
-            host(make(device)), host(make("cpu")), rtol=1e-6 if dtype != "float16" else 1e-3
-        )
+        np.testing.assert_allclose(host(make(device)), host(make("cpu")), rtol=1e-6 if dtype != "float16" else 1e-3)
 
 
 def test_results_own_their_memory_and_have_no_history():
@@ -357,9 +356,7 @@ def test_default_dtype_is_that_of_python_floats():
         ag.set_default_dtype(ag.float64)
         assert ag.tensor([1.5]).dtype is ag.float64
         assert ag.tensor([1.5j]).dtype is ag.complex128
-        assert {f.dtype for f in (ag.zeros(2), ag.rand(2), ag.linspace(0, 1, 2), ag.Tensor([1]))} == {
-            ag.float64
-        }
+        assert {f.dtype for f in (ag.zeros(2), ag.rand(2), ag.linspace(0, 1, 2), ag.Tensor([1]))} == {ag.float64}
         assert ag.tensor([1]).dtype is ag.int64
         ag.set_default_tensor_type("torch.HalfTensor")
         assert ag.ones(1).dtype is ag.float16
@@ -401,7 +398,7 @@ def test_a_number_with_a_gradient_is_no_fill_value(monkeypatch):
         lambda: ag.ones(2, pin_memory=True),
         lambda: ag.cuda.FloatTensor(2),
         lambda: ag.Generator("cuda"),
-        lambda: ag.cuda.current_device(),
+        ag.cuda.current_device,
     ],
 )
 def test_cuda_that_is_not_there_says_what_mends_it(make):
@@ -441,6 +438,15 @@ def test_device_as_a_context(device):
     with pytest.raises(ZeroDivisionError), ag.device(device):
         raise ZeroDivisionError
     assert ag.get_default_device().type == "cpu"
+
+
+def test_a_thread_has_its_own_default_device():
+    found = []
+    with ag.device("cuda"):
+        thread = threading.Thread(target=lambda: found.append(ag.zeros(1).device))
+        thread.start()
+        thread.join()
+    assert found == [ag.device("cpu")]
 
 
 def test_signatures_show_torchs_keywords():

@@ -414,7 +414,7 @@ def leaf_flags(m, device):
 def gradients_do_not_share_memory(m, device):
     x, w, b = leaf(m, device), leaf(m, device), leaf(m, device)
     seed = m.ones(3, device=device) * 2
-    (x + w + b.view(3)).backward(seed)
+    (x + w + b).backward(seed)
     x.grad.mul_(10)
     seed.mul_(100)
     w.grad.add_(1)
@@ -602,6 +602,14 @@ def test_random_graphs_agree_with_torch(seed):
 
 
 # --- what torch does not promise -----------------------------------------------------------------------------------
+
+
+def test_a_gradient_is_no_view_of_the_seed(device):
+    x = ours([1.0, 2.0], device, requires_grad=True)
+    seed = ours([3.0, 4.0], device)
+    x.view(2).backward(seed)
+    seed.mul_(100)
+    assert x.grad.tolist() == [3.0, 4.0]
 
 
 class Failing(autograd.Function):

@@ -161,9 +161,7 @@ def test_integers(torch, seed, dtype):
 SPANS = [10, 2**28 - 1, 2**28, 2**28 + 1, 2**31, 2**32 - 1, 2**32, 3 * 2**40 + 1, 2**63 - 1, 2**64 - 1]
 
 
-@pytest.mark.parametrize(
-    ("span", "dtype"), [(n, D.int64) for n in SPANS] + [(n, D.int32) for n in SPANS if n < 2**32]
-)
+@pytest.mark.parametrize(("span", "dtype"), [(n, D.int64) for n in SPANS] + [(n, D.int32) for n in SPANS if n < 2**32])
 def test_integers_take_64_bits_from_2_to_the_28(torch, span, dtype):
     low = -((span + 1) // 2)
     both = Both(torch, 3)
@@ -387,9 +385,7 @@ def test_state_is_a_copy():
     assert g.get_state().any()
 
 
-@pytest.mark.parametrize(
-    "twin", [MersenneTwister.clone_state, copy.deepcopy, lambda g: pickle.loads(pickle.dumps(g))]
-)
+@pytest.mark.parametrize("twin", [MersenneTwister.clone_state, copy.deepcopy, lambda g: pickle.loads(pickle.dumps(g))])
 def test_a_clone_goes_its_own_way(twin):
     g = MersenneTwister().manual_seed(3)
     g.normal((1,), D.float32)  # leaves a spare

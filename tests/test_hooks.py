@@ -356,6 +356,16 @@ def an_optimizer_step_in_a_post_accumulate_hook(m, device):
 
 
 @agrees
+def numbers_and_conditions_are_no_operands(m, device):
+    log, x, w = Log(), leaf(m, device), leaf(m, device)
+    for y in (x**3, 2**x, m.where(x > 1.5, x, w), x.clamp(0.5, 2.5)):
+        y.grad_fn.register_hook(log.hook("post", lambda ins, outs: tuple(g if g is None else g * 2 for g in ins)))
+        y.sum().backward()
+        log.append(len(y.grad_fn.next_functions))
+    return log, x.grad, w.grad
+
+
+@agrees
 def the_order_along_a_chain(m, device):
     log, x = Log(), leaf(m, device, (0.5,))
     values = [x * 2]

@@ -38,7 +38,7 @@ def place_of(path: Path) -> str:
 
 
 def statements(path: Path) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]:
-    """The imports of a file, and whether each is late: inside a function. Those for types only are left out."""
+    """The imports of a file, and whether each is inside a function; those for types only are left out."""
 
     def visit(nodes: list[ast.AST], late: bool) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]:
         for node in nodes:
@@ -54,9 +54,7 @@ def statements(path: Path) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]
 def imported(path: Path, node: ast.Import | ast.ImportFrom) -> list[Path]:
     """The files of this package that an import statement names."""
     if isinstance(node, ast.Import):
-        assert not any(alias.name.startswith("autograd_gpu") for alias in node.names), (
-            f"{path}: import relatively"
-        )
+        assert not any(alias.name.startswith("autograd_gpu") for alias in node.names), f"{path}: import relatively"
         return []
     if not node.level:
         assert not (node.module or "").startswith("autograd_gpu"), f"{path}: import relatively"
@@ -80,9 +78,7 @@ def test_imports_point_up(path):
     for node, _ in statements(path):
         for target in imported(path, node):
             theirs = place_of(target)
-            assert theirs == mine or PLACE[theirs] < PLACE[mine], (
-                f"line {node.lineno}: {mine} may not import {theirs}"
-            )
+            assert theirs == mine or PLACE[theirs] < PLACE[mine], f"line {node.lineno}: {mine} may not import {theirs}"
             folders = theirs != mine and PLACE[theirs][0] == PLACE[mine][0] and theirs.endswith("/")
             assert not folders, f"line {node.lineno}: the folders of one row do not import each other"
 
@@ -95,15 +91,11 @@ def test_nothing_but_cupy_is_imported_late(path):
 
 
 def test_no_file_imports_itself_by_a_detour():
-    graph = {
-        path: {t for node, _ in statements(path) for t in imported(path, node) if t != path} for path in FILES
-    }
+    graph = {path: {t for node, _ in statements(path) for t in imported(path, node) if t != path} for path in FILES}
     for path in FILES:  # a folder's __init__ is run before its files, and imports them
         if path.name != "__init__.py":
             graph[path] = {
-                target
-                for target in graph[path]
-                if target.name != "__init__.py" or target.parent != path.parent
+                target for target in graph[path] if target.name != "__init__.py" or target.parent != path.parent
             }
     done, ready = set(), list(FILES)
     while ready:
@@ -124,9 +116,7 @@ def test_cupy_is_imported_at_the_top_of_its_own_modules_only():
         path.relative_to(PACKAGE)
         for path in FILES
         for node, late in statements(path)
-        if not late
-        and isinstance(node, ast.Import)
-        and any(a.name.partition(".")[0] == "cupy" for a in node.names)
+        if not late and isinstance(node, ast.Import) and any(a.name.partition(".")[0] == "cupy" for a in node.names)
     }
     assert all(path.parts[0] == "backends" for path in top)
     assert top

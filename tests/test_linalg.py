@@ -144,14 +144,18 @@ def test_gradients_are_difference_quotients(text, shapes, rng):
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "complex64", "complex128"])
-@pytest.mark.parametrize(("text", "shapes"), [(text, shapes[0]) for text, shapes in (PRODUCTS | ADDED).items()], ids=str)
+@pytest.mark.parametrize(
+    ("text", "shapes"), [(text, shapes[0]) for text, shapes in (PRODUCTS | ADDED).items()], ids=str
+)
 def test_other_dtypes_agree_with_torch(text, shapes, dtype, rng):
     arrays = [random(rng, shape, dtype) for shape in shapes]
     agree(function_of(text), *arrays, rng=rng, scale=4, second=dtype == "complex128", same_nodes=False)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "int16", "int32", "int64"])
-@pytest.mark.parametrize("text", ["x @ z", "x.T @ x", "t.trace(x)", "t.einsum('ij,jk', x, z)", "t.addmm(z, x, z, alpha=2)"])
+@pytest.mark.parametrize(
+    "text", ["x @ z", "x.T @ x", "t.trace(x)", "t.einsum('ij,jk', x, z)", "t.addmm(z, x, z, alpha=2)"]
+)
 def test_integers_agree_with_torch(text, dtype, rng):
     agree(case(text), random(rng, (3, 3), dtype), random(rng, (3, 3), dtype), rng=rng)
 
@@ -166,7 +170,9 @@ def layouts_of(rng):
     yield np.broadcast_to(values[:4], (3, 4))
 
 
-@pytest.mark.parametrize("text", ["x @ z.T", "x.mT @ z", "t.einsum('ij,kj', x, z)", "x[0] @ z.T", "t.nn.functional.linear(x, z)"])
+@pytest.mark.parametrize(
+    "text", ["x @ z.T", "x.mT @ z", "t.einsum('ij,kj', x, z)", "x[0] @ z.T", "t.nn.functional.linear(x, z)"]
+)
 def test_all_layouts_agree_with_torch(text, rng):
     for x in layouts_of(rng):
         for z in layouts_of(rng):
@@ -176,21 +182,43 @@ def test_all_layouts_agree_with_torch(text, rng):
 
 
 @on_gpu
-@pytest.mark.parametrize(("text", "shapes"), [(text, s) for text, several in (PRODUCTS | ADDED).items() for s in several[:2]], ids=str)
+@pytest.mark.parametrize(
+    ("text", "shapes"), [(text, s) for text, several in (PRODUCTS | ADDED).items() for s in several[:2]], ids=str
+)
 def test_a_gpu_agrees_with_torch(text, shapes, rng):
     arrays = [random(rng, shape, "float32") for shape in shapes]
-    agree(function_of(text), *arrays, rng=rng, device="cuda", scale=3, second=text in ("x @ z", "t.addmm(x, z, w)"), same_nodes=False)
+    agree(
+        function_of(text),
+        *arrays,
+        rng=rng,
+        device="cuda",
+        scale=3,
+        second=text in ("x @ z", "t.addmm(x, z, w)"),
+        same_nodes=False,
+    )
 
 
 @on_gpu
 @pytest.mark.parametrize(("text", "shape"), [(text, shapes[0]) for text, shapes in SINGLE.items()], ids=str)
 def test_a_gpu_agrees_with_torch_on_one_operand(text, shape, rng):
-    agree(function_of(text), random(rng, shape, "float32"), rng=rng, device="cuda", scale=3, second=False, same_nodes=False)
+    agree(
+        function_of(text),
+        random(rng, shape, "float32"),
+        rng=rng,
+        device="cuda",
+        scale=3,
+        second=False,
+        same_nodes=False,
+    )
 
 
 @on_gpu
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "complex64", "float64"])
-@pytest.mark.parametrize(("text", "shapes"), [("x @ z", ((2, 3), (3, 4))), ("x @ z", ((5, 2, 3), (5, 3, 4))), ("t.dot(x, z)", ((3,), (3,)))], ids=str)
+@pytest.mark.parametrize(
+    ("text", "shapes"),
+    [("x @ z", ((2, 3), (3, 4))), ("x @ z", ((5, 2, 3), (5, 3, 4))), ("t.dot(x, z)", ((3,), (3,)))],
+    ids=str,
+)
 def test_other_dtypes_on_a_gpu_agree_with_torch(text, shapes, dtype, rng):
     arrays = [random(rng, shape, dtype) for shape in shapes]
     agree(function_of(text), *arrays, rng=rng, device="cuda", scale=4, second=False, same_nodes=False)
@@ -202,7 +230,12 @@ def test_a_backward_pass_of_products_stays_on_the_device(rng):
     shapes = ((4, 3), (3, 5), (5,), (2, 3, 4), (2, 4, 2))
     for _ in range(2):
         x, w, b, p, q = (ours(random(rng, s, "float32"), "cuda", requires_grad=True) for s in shapes)
-        loss = ag.nn.functional.linear(x, w.T, b).sum() + (x @ w @ b).sum() + (p @ q).sum() + ag.einsum("ij,bjk->", x.T, q).sum()
+        loss = (
+            ag.nn.functional.linear(x, w.T, b).sum()
+            + (x @ w @ b).sum()
+            + (p @ q).sum()
+            + ag.einsum("ij,bjk->", x.T, q).sum()
+        )
         with cudasim.trace() as trace:
             loss.backward()
     assert trace.blas
@@ -349,7 +382,9 @@ TYPE_ERRORS = {
 }
 
 
-@pytest.mark.parametrize(("text", "kind"), [*((text, RuntimeError) for text in ERRORS), *((text, TypeError) for text in TYPE_ERRORS)])
+@pytest.mark.parametrize(
+    ("text", "kind"), [*((text, RuntimeError) for text in ERRORS), *((text, TypeError) for text in TYPE_ERRORS)]
+)
 def test_errors_are_torchs(text, kind):
     torch = pytest.importorskip("torch")
     for t in (ag, torch):

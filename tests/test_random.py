@@ -177,14 +177,10 @@ def test_a_new_generator_is_torchs():
     torch = pytest.importorskip("torch")
     assert ag.Generator().initial_seed() == torch.Generator().initial_seed()
     assert ag.Generator().device is ag.device("cpu")
-    assert (
-        ag.Generator("cpu").manual_seed(-1).initial_seed() == torch.Generator().manual_seed(-1).initial_seed()
-    )
+    assert ag.Generator("cpu").manual_seed(-1).initial_seed() == torch.Generator().manual_seed(-1).initial_seed()
 
 
-@pytest.mark.parametrize(
-    "twin", [lambda g: g.clone_state(), copy.deepcopy, lambda g: pickle.loads(pickle.dumps(g))]
-)
+@pytest.mark.parametrize("twin", [lambda g: g.clone_state(), copy.deepcopy, lambda g: pickle.loads(pickle.dumps(g))])
 def test_a_clone_goes_its_own_way(twin, device):
     g = ag.Generator(device).manual_seed(3)
     ag.randn(1, generator=g, device=device)
@@ -244,7 +240,7 @@ NODES = {
     "BernoulliBackward2": lambda x: x.bernoulli_(),
     "BernoulliBackward1": lambda x: x.bernoulli_(ag.full(x.shape, 0.5, device=x.device)),
     "BernoulliBackward0": lambda x: ag.bernoulli(0 * x),
-    "NormalBackward1": lambda x: ag.normal(x),
+    "NormalBackward1": ag.normal,
     "NormalBackward2": lambda x: ag.normal(0.0, x),
 }
 
@@ -272,9 +268,7 @@ def test_normal_of_two_tensors_has_two_gradients(device):
 
 def test_a_leaf_is_not_drawn_over():
     x = ag.ones(3, requires_grad=True)
-    with pytest.raises(
-        GraphError, match="a leaf Variable that requires grad is being used in an in-place operation"
-    ):
+    with pytest.raises(GraphError, match="a leaf Variable that requires grad is being used in an in-place operation"):
         x.normal_()
     with ag.no_grad():
         x.normal_()
@@ -293,7 +287,7 @@ def test_a_write_is_noticed():
         w.sum().backward()
 
 
-# --- the CUDA streams, where there is a device; the same statements hold on the CPU -----------------------------
+# --- the CUDA streams, where there is a device; the same statements hold on the CPU
 
 
 def test_manual_seed_repeats_the_stream(device):
@@ -428,9 +422,7 @@ class TestCuda:
         message = "Expected a 'cuda:0' device type for generator but found 'cpu'"
         with pytest.raises(RuntimeError, match=message):
             ag.rand(2, device="cuda", generator=ag.Generator())
-        with pytest.raises(
-            RuntimeError, match="Expected a 'cpu' device type for generator but found 'cuda:0'"
-        ):
+        with pytest.raises(RuntimeError, match="Expected a 'cpu' device type for generator but found 'cuda:0'"):
             ag.rand(2, generator=ag.Generator("cuda"))
 
     def test_states(self):

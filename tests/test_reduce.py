@@ -150,10 +150,15 @@ def test_other_floating_dtypes_agree_with_torch(text, dtype, rng):
     agree(case(text), abs(values(rng, dtype)), rng=rng, second=False, scale=scale)
 
 
+@on_gpu
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "complex64", "int32", "bool"])
+@pytest.mark.parametrize("text", ["x.sum(0)", "x.prod()", "x.cumsum(0)", "x.any(0)", "x.count_nonzero()"])
+def test_other_dtypes_on_a_gpu_agree_with_torch(text, dtype, rng):
+    agree(case(text), values(rng, dtype), rng=rng, device="cuda", second=False, scale=8)
+
+
 @pytest.mark.parametrize("dtype", COMPLEX)
-@pytest.mark.parametrize(
-    "text", [t for t in SMOOTH if "inf" not in t] + ["x.any(0)", "x.all()", "x.count_nonzero()"]
-)
+@pytest.mark.parametrize("text", [t for t in SMOOTH if "inf" not in t] + ["x.any(0)", "x.all()", "x.count_nonzero()"])
 def test_complex_dtypes_agree_with_torch(text, dtype, rng):
     agree(case(text), values(rng, dtype), rng=rng, scale=5, second=dtype == "complex128")
 
@@ -345,9 +350,7 @@ def test_pairs_are_named_tuples_that_print_as_in_torch():
     assert pair.values is values
     assert pair.indices is indices
     assert repr(pair) == ("autograd_gpu.return_types.max(\nvalues=tensor([5., 7.]),\nindices=tensor([1, 0]))")
-    assert repr(ag.tensor([1.0, 2.0]).aminmax()).startswith(
-        "autograd_gpu.return_types.aminmax(\nmin=tensor(1.),"
-    )
+    assert repr(ag.tensor([1.0, 2.0]).aminmax()).startswith("autograd_gpu.return_types.aminmax(\nmin=tensor(1.),")
 
 
 def test_the_nuclear_norm_is_refused():
@@ -369,7 +372,7 @@ DEGREES = (
 
 @pytest.mark.parametrize("name", ["var", "std", "var_mean", "std_mean"])
 def test_too_few_elements_for_a_variance_warn(name):
-    with pytest.warns(UserWarning) as caught:
+    with pytest.warns(UserWarning, match="degrees of freedom") as caught:
         result = getattr(ag, name)(ag.tensor([2.0]))
     assert str(caught[0].message) == name + DEGREES
     assert caught[0].filename == __file__
@@ -444,8 +447,8 @@ def test_wrong_arguments_are_type_errors(text):
 @on_gpu
 @pytest.mark.parametrize(
     "text",
-    SMOOTH[:3]
-    + [
+    [
+        *SMOOTH[:3],
         "x.prod()",
         "x.cumprod(1)",
         "x.var(0)",

@@ -90,16 +90,15 @@ def test_printing_changes_nothing():
     assert (x._version, x.requires_grad) == (version, True)
 
 
-def test_print_options(capsys):
+def test_print_options():
     ag.set_printoptions(precision=2)
     try:
-        print(ag.tensor([1.23456]))
+        assert repr(ag.tensor([1.23456])) == "tensor([1.23])"
         with ag.printoptions(precision=1):
-            print(ag.tensor([1.23456]))
+            assert repr(ag.tensor([1.23456])) == "tensor([1.2])"
         assert ag.get_printoptions()["precision"] == 2
     finally:
         ag.set_printoptions(profile="default")
-    assert capsys.readouterr().out == "tensor([1.23])\ntensor([1.2])\n"
 
 
 def test_the_first_lines_of_a_session():

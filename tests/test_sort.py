@@ -31,7 +31,16 @@ x.argsort()
 x.argsort(0, True)
 t.argsort(x, dim=-1, descending=True, stable=True)
 """.strip().splitlines()
-SCALAR = ["x.sort()", "x.sort(0, True)", "x.argsort()", "x.topk(1)", "x.topk(1, 0)", "x.kthvalue(1)", "x.kthvalue(1, 0, True)", "x.msort()"]
+SCALAR = [
+    "x.sort()",
+    "x.sort(0, True)",
+    "x.argsort()",
+    "x.topk(1)",
+    "x.topk(1, 0)",
+    "x.kthvalue(1)",
+    "x.kthvalue(1, 0, True)",
+    "x.msort()",
+]
 FLOATS = ("float16", "bfloat16", "float32", "float64")
 INTEGERS = ("bool", "uint8", "int8", "int16", "int32", "int64")
 
@@ -88,7 +97,9 @@ NAN, INF = float("nan"), float("inf")
 
 
 @pytest.mark.parametrize("descending", [False, True])
-@pytest.mark.parametrize("x", [[1.0, NAN, 0.0, NAN, INF], [2.0, 1.0, 2.0, 1.0, 2.0], [-0.0, 0.0, -INF, 0.0], [NAN, NAN]], ids=str)
+@pytest.mark.parametrize(
+    "x", [[1.0, NAN, 0.0, NAN, INF], [2.0, 1.0, 2.0, 1.0, 2.0], [-0.0, 0.0, -INF, 0.0], [NAN, NAN]], ids=str
+)
 def test_nan_is_the_largest_and_ties_keep_their_order(x, descending, device, rng):
     agree(lambda t, x: t.sort(x, stable=True, descending=descending), np.array(x), rng=rng, device=device, second=False)
     agree(lambda t, x: t.argsort(x, stable=True, descending=descending), np.array(x), rng=rng, device=device)
@@ -186,7 +197,9 @@ def test_counts_agree_with_torch(text, dtype, rng):
     assert_same(result, known)
 
 
-@pytest.mark.parametrize(("text", "dtype"), [*((t, "int64") for t in INTEGER_COUNTS), *((t, "float32") for t in FLOAT_COUNTS)])
+@pytest.mark.parametrize(
+    ("text", "dtype"), [*((t, "int64") for t in INTEGER_COUNTS), *((t, "float32") for t in FLOAT_COUNTS)]
+)
 def test_counts_of_some_dtypes_agree_with_torch(text, dtype):
     torch = pytest.importorskip("torch")
     arrays = [a.astype(dtype) for a in (X, Y)]

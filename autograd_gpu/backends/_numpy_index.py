@@ -81,26 +81,40 @@ def add_at(x: np.ndarray, indices: Sequence[Any], dims: Shape, values: Any) -> N
     np.add.at(x.reshape(-1), positions.reshape(-1), np.broadcast_to(values, positions.shape).reshape(-1))
 
 
-def _along(index: np.ndarray, dim: int) -> list[Any]:
-    """Index arrays for every axis: ``index`` for the axis ``dim``, and each element's own place for the others."""
-    ndim = index.ndim
-    return [
-        index if d == dim else np.arange(n).reshape((n,) + (1,) * (ndim - 1 - d)) for d, n in enumerate(index.shape)
-    ]
+def first_outside(index: np.ndarray, low: int, high: int) -> int | None:
+    """The first of ``index`` that is not in ``range(low, high)``, or None."""
+    offset = index - low if low else index
+    if (offset.view(f"u{index.itemsize}") < high - low).all():  # a negative one is then a very large one
+        return None
+    return int(index[(index < low) | (index >= high)].reshape(-1)[0])
+
+
+def _positions_along(shape: Shape, index: np.ndarray, dim: int) -> np.ndarray:
+    """Where in the memory of an array of ``shape``, in C order, the elements at ``index`` along ``dim`` are."""
+    ndim, stride = len(shape), 1
+    lines: Any = np.int64(0)
+    for d in reversed(range(ndim)):
+        if d == dim:
+            along = index if stride == 1 else index * stride
+        elif index.shape[d] != 1:
+            lines = lines + np.arange(0, index.shape[d] * stride, stride).reshape((-1,) + (1,) * (ndim - 1 - d))
+        stride *= shape[d]
+    return along + lines  # type: ignore[no-any-return]
 
 
 def take_along(x: np.ndarray, index: np.ndarray, dim: int) -> np.ndarray:
     """``y[i][j] = x[i][index[i][j]]`` for ``dim`` 1 of 2, and so on."""
-    if x.flags.c_contiguous:
-        return x.reshape(-1).take(flat_positions(x.shape, _along(index, dim), tuple(range(x.ndim))))
-    return x[tuple(_along(index, dim))]  # type: ignore[no-any-return]
+    if not x.flags.c_contiguous:
+        x = x[tuple(slice(None) if d == dim else slice(0, n) for d, n in enumerate(index.shape))]
+        return np.take_along_axis(x, index, dim)
+    return x.reshape(-1).take(_positions_along(x.shape, index, dim))
 
 
 def put_along(x: np.ndarray, index: np.ndarray, dim: int, values: Any) -> None:
-    """``x[i][index[i][j]] = values[i][j]``."""
-    x[tuple(_along(index, dim))] = values
+    """``x[i][index[i][j]] = values[i][j]``; ``x`` lies in C order."""
+    x.reshape(-1)[_positions_along(x.shape, index, dim)] = values
 
 
-def add_along(x: np.ndarray, index: np.ndarray, dim: int, values: Any) -> None:
+def add_along(x: np.ndarray, index: np.ndarray, dim: int, values: np.ndarray) -> None:
     """``x[i][index[i][j]] += values[i][j]``, once for each j; ``x`` lies in C order."""
-    add_at(x, _along(index, dim), tuple(range(x.ndim)), values)
+    np.add.at(x.reshape(-1), _positions_along(x.shape, index, dim).reshape(-1), values.reshape(-1))

@@ -170,9 +170,7 @@ class Philox:
 
     def integers(self, low: int, high: int, shape: Sequence[int], dtype: Dtype) -> Any:
         if low >= high:
-            raise RuntimeError(
-                f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}"
-            )
+            raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
         least, most = integer_range(dtype)
         check_within("from", low, least, most, dtype)
         check_within("to - 1", high - 1, least, most, dtype)

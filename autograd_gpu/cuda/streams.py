@@ -15,9 +15,7 @@ class Event:
     With ``enable_timing``, ``start.elapsed_time(end)`` is in milliseconds; both must have been reached.
     """
 
-    def __init__(
-        self, enable_timing: bool = False, blocking: bool = False, interprocess: bool = False
-    ) -> None:
+    def __init__(self, enable_timing: bool = False, blocking: bool = False, interprocess: bool = False) -> None:
         self.event = _cupy_cuda().Event(blocking, not enable_timing, interprocess)
 
     def record(self, stream: "Stream | None" = None) -> None:

@@ -2,6 +2,7 @@
 
 from . import (
     activation,
+    addmm,
     arrange,
     axes,
     binary,
@@ -28,6 +29,7 @@ from . import (
     mask,
     moments,
     norm,
+    number,
     overloads,
     pad,
     reduce,
@@ -43,6 +45,7 @@ from . import (
 
 __all__ = [
     "activation",
+    "addmm",
     "arrange",
     "axes",
     "binary",
@@ -69,6 +72,7 @@ __all__ = [
     "mask",
     "moments",
     "norm",
+    "number",
     "overloads",
     "pad",
     "reduce",

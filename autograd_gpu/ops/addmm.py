@@ -1,41 +1,77 @@
 """A product of matrices, vectors or batches added to something else; the linear layer."""
 
-from math import prod
 from typing import Any
 
+from ..backends import of
+from ..dtypes import INT
 from ..errors import DtypeError, ShapeError
 from ..op import NUMBER, TABLE, ArrayOp, functional, public
+from .linalg import (
+    C_NAMES,
+    adjoint,
+    by,
+    check_batches,
+    check_multiply,
+    check_scalar_type,
+    check_tensors,
+    column,
+    folded,
+    matmul,
+    matmul_of,
+    of_left,
+    of_right,
+    outer_conj,
+    product_of_matrices,
+    scaled,
+    summed_to,
+)
+from .precision import one_dtype
+from .reduce import conj, total
+from .shape import Shape, expanded_size
 
 
 def _plus(input: Any, product: Any, beta: Any, alpha: Any) -> Any:
-    """``beta * input + alpha * product``, where ``beta=0`` means without ``input``, be it nan."""
-    product = scaled(product, alpha)
-    return (product if beta == 0 else TABLE.add(scaled(input, beta), product)).astype(product.dtype, copy=False)
+    """``product`` with ``alpha * product + beta * input`` written into it; 0 leaves ``input`` out, be it nan."""
+    xp = of(product).xp
+    if alpha != 1:
+        xp.multiply(product, alpha, out=product, casting="unsafe")
+    if beta != 0:
+        xp.add(product, input if beta == 1 else input * beta, out=product, casting="unsafe")
+    return product
+
+
+def _input_vjp(g: Any, shape: Shape, beta: Any) -> Any:
+    return summed_to(scaled(g, beta.conjugate()), shape)
 
 
 # fmt: off
-ArrayOp("addmm", "input, mat1, mat2", lambda x, a, b, beta, alpha, columns: _plus(x, matmul_of(a, b), beta, alpha),
-        {"input": lambda g, shape, beta: summed_to(scaled(g, beta.conjugate()), shape),
-         "mat1": lambda g, mat2, alpha: of_left(g, mat2, alpha),
+ArrayOp("addmm", "input, mat1, mat2",
+        lambda x, a, b, beta, alpha, columns: _plus(x, matmul_of(a, b), beta, alpha),
+        {"input": _input_vjp,
+         "mat1": lambda g, mat2, alpha: of_left(g, mat2, alpha),  # noqa: PLW0108
          "mat2": lambda g, mat1, alpha, columns: of_right(g, mat1, alpha, columns=columns)},
         "beta · input + alpha · matrix · matrix", takes=NUMBER)
-ArrayOp("baddbmm", "input, batch1, batch2", lambda x, a, b, beta, alpha: _plus(x, matmul_of(a, b), beta, alpha),
-        {"input": lambda g, shape, beta: summed_to(scaled(g, beta.conjugate()), shape),
-         "batch1": lambda g, batch2, alpha: of_left(g, batch2, alpha),
-         "batch2": lambda g, batch1, alpha: of_right(g, batch1, alpha)},
+ArrayOp("baddbmm", "input, batch1, batch2",
+        lambda x, a, b, beta, alpha: _plus(x, matmul_of(a, b), beta, alpha),
+        {"input": _input_vjp,
+         "batch1": lambda g, batch2, alpha: of_left(g, batch2, alpha),  # noqa: PLW0108
+         "batch2": lambda g, batch1, alpha: of_right(g, batch1, alpha)},  # noqa: PLW0108
         "beta · input + alpha · matrix · matrix for each of a batch", takes=NUMBER)
-ArrayOp("addbmm", "input, batch1, batch2", lambda x, a, b, beta, alpha: _plus(x, matmul_of(a, b).sum(axis=0), beta, alpha),
-        {"input": lambda g, shape, beta: summed_to(scaled(g, beta.conjugate()), shape),
+ArrayOp("addbmm", "input, batch1, batch2",
+        lambda x, a, b, beta, alpha: _plus(x, total(matmul_of(a, b), (0,)).astype(a.dtype), beta, alpha),
+        {"input": _input_vjp,
          "batch1": lambda g, batch2, alpha: of_left(TABLE.unsqueeze(g, dim=0), batch2, alpha),
          "batch2": lambda g, batch1, alpha: of_right(TABLE.unsqueeze(g, dim=0), batch1, alpha)},
         "beta · input + alpha · sum of a batch of products", takes=NUMBER)
-ArrayOp("addmv", "input, mat, vec", lambda x, a, b, beta, alpha: _plus(x, matmul_of(a, b), beta, alpha),
-        {"input": lambda g, shape, beta: summed_to(scaled(g, beta.conjugate()), shape),
+ArrayOp("addmv", "input, mat, vec",
+        lambda x, a, b, beta, alpha: _plus(x, matmul_of(a, b), beta, alpha),
+        {"input": _input_vjp,
          "mat": lambda g, vec, alpha: scaled(outer_conj(g, vec), alpha.conjugate()),
          "vec": lambda g, mat, alpha: scaled(TABLE.mv(adjoint(mat), g), alpha.conjugate())},
         "beta · input + alpha · matrix · vector", takes=NUMBER)
-ArrayOp("addr", "input, vec1, vec2", lambda x, a, b, beta, alpha: _plus(x, column(a) * b, beta, alpha),
-        {"input": lambda g, shape, beta: summed_to(scaled(g, beta.conjugate()), shape),
+ArrayOp("addr", "input, vec1, vec2",
+        lambda x, a, b, beta, alpha: _plus(x, column(a) * b, beta, alpha),
+        {"input": _input_vjp,
          "vec1": lambda g, vec2, alpha: scaled(TABLE.mv(g, conj(vec2)), alpha.conjugate()),
          "vec2": lambda g, vec1, alpha: scaled(TABLE.mv(g.mT, conj(vec1)), alpha.conjugate())},
         "beta · input + alpha · outer product", takes=NUMBER)
@@ -47,34 +83,31 @@ def _check_factors(input: Any, beta: Any, alpha: Any) -> None:
     if input.dtype.category <= INT:
         for name, factor in (("beta", beta), ("alpha", alpha)):
             if not isinstance(factor, int):
-                raise DtypeError(
-                    f"For integral input tensors, argument {name} must not be a floating point number."
-                )
+                raise DtypeError(f"For integral input tensors, argument {name} must not be a floating point number.")
 
 
 def _check_mv(input: Any, mat: Any, vec: Any) -> None:
     if (ndims := (input.ndim, mat.ndim, vec.ndim)) != (1, 2, 1):
         raise ShapeError(f"vector + matrix @ vector expected, got {', '.join(map(str, ndims))}")
     if mat.shape[1] != vec.shape[0] or input.shape[0] not in (1, mat.shape[0]):
-        raise ShapeError(
-            f"size mismatch, got input ({input.shape[0]}), mat ({_by(*mat.shape)}), vec ({vec.shape[0]})"
-        )
+        raise ShapeError(f"size mismatch, got input ({input.shape[0]}), mat ({by(*mat.shape)}), vec ({vec.shape[0]})")
     if not input.dtype is mat.dtype is vec.dtype:
         one, two, three = (x.dtype.scalar_name for x in (input, mat, vec))
         raise DtypeError(f"addmv input tensors must have the same dtype, but got {one}, {two}, and {three}")
 
 
-def _check_addmm(input: Any, mat1: Any, mat2: Any, beta: Any, alpha: Any) -> None:
+def _check_addmm(input: Any, mat1: Any, mat2: Any) -> None:
     for i, matrix in enumerate((mat1, mat2), 1):
         if matrix.ndim != 2:
             raise ShapeError(f"mat{i} must be a matrix, got {matrix.ndim}-D tensor")
-    for (one, x), (two, y) in ((("mat1", mat1), ("mat2", mat2)), (("self", input), ("mat2", mat2))):
-        if x.dtype is not y.dtype:
-            raise DtypeError(
-                f"{one} and {two} must have the same dtype, but got {x.dtype.scalar_name} and {y.dtype.scalar_name}"
-            )
-    _check_multiply(mat1, mat2)
-    expanded_size(tuple(input.shape), (mat1.shape[0], mat2.shape[1]), input.dtype.typename)
+    if not input.dtype is mat1.dtype is mat2.dtype:
+        name, other = ("mat1", mat1) if mat1.dtype is not mat2.dtype else ("self", input)
+        one, two = other.dtype.scalar_name, mat2.dtype.scalar_name
+        raise DtypeError(f"{name} and mat2 must have the same dtype, but got {one} and {two}")
+    check_multiply(mat1, mat2)
+    size = mat1.shape[0], mat2.shape[1]
+    if (shape := tuple(input.shape)) not in (size, size[1:]):
+        expanded_size(shape, size, input.dtype.typename)
 
 
 @public(in_place=True)
@@ -84,7 +117,7 @@ def addmm(input: Any, mat1: Any, mat2: Any, *, beta: Any = 1, alpha: Any = 1) ->
     Gradient: ``beta * g``, ``alpha * g @ mat2.T`` and ``alpha * mat1.T @ g``. Source: torch.addmm.
     """
     check_tensors("addmm", input=input, mat1=mat1, mat2=mat2)
-    _check_addmm(input, mat1, mat2, beta, alpha)
+    _check_addmm(input, mat1, mat2)
     return TABLE.addmm(input, mat1, mat2, beta=beta, alpha=alpha, columns=False)
 
 
@@ -112,7 +145,7 @@ def addr(input: Any, vec1: Any, vec2: Any, *, beta: Any = 1, alpha: Any = 1) -> 
 def baddbmm(input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
     """``beta * input + alpha * batch1 @ batch2`` for each matrix of two batches. Source: torch.baddbmm."""
     check_tensors("baddbmm", input=input, batch1=batch1, batch2=batch2)
-    _check_batches(batch1, batch2)
+    check_batches(batch1, batch2)
     if not input.dtype is batch1.dtype is batch2.dtype:
         one, two, three = (C_NAMES[x.dtype.name] for x in (input, batch1, batch2))
         raise DtypeError(f"Input dtypes must be the same, got: input {one}, batch1: {two}, batch2: {three}")
@@ -130,9 +163,9 @@ def addbmm(input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 
     if batch1.shape[0] != batch2.shape[0]:
         m, n = batch1.shape[0], batch2.shape[0]
         raise ShapeError(f"batch1 and batch2 must have same number of batches, got {m} and {n}")
-    _check_multiply(batch1, batch2, "Incompatible matrix sizes for bmm")
-    _check_scalar_type(input, batch1)
-    _check_scalar_type(batch1, batch2)
+    check_multiply(batch1, batch2, "Incompatible matrix sizes for bmm")
+    check_scalar_type(input, batch1)
+    check_scalar_type(batch1, batch2)
     expanded_size(tuple(input.shape), (batch1.shape[1], batch2.shape[2]), input.dtype.typename)
     return TABLE.addbmm(input, batch1, batch2, beta=beta, alpha=alpha)
 
@@ -142,22 +175,23 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
     """``input @ weight.T + bias``, over the last axis of ``input``.
 
     Shapes: input (*, n), weight (m, n), bias (m) -> (*, m). Source: torch.nn.functional.linear.
+
+    >>> import autograd_gpu as torch
+    >>> x, weight = torch.tensor([[1., 2.]]), torch.tensor([[3., 4.], [5., 6.]])
+    >>> torch.nn.functional.linear(x, weight, torch.tensor([0.5, -0.5]))
+    tensor([[11.5000, 16.5000]])
     """
     check_tensors("linear", input=input, weight=weight)
     transposed = TABLE.t(weight)
-    if weight.ndim != 2 or not input.ndim:
-        product = matmul(input, transposed)
-        return product if bias is None else product + bias
-    if bias is None and input.ndim == 2:
-        return _mm(input, transposed, columns=True)
-    if bias is None and input.ndim == 1:
+    if bias is None and (input.ndim == 1 or weight.ndim == 1):
         return matmul(input, transposed)
-    rows = input
-    if input.ndim != 2:
-        view = TABLE.view if input.is_contiguous() else TABLE.reshape
-        rows = view(input, size=(prod(input.shape[:-1]), input.shape[-1]))
+    rows = input if input.ndim == 2 else folded(input)
     if bias is None:
-        return TABLE.reshape(_mm(rows, transposed, columns=True), size=(*input.shape[:-1], weight.shape[0]))
-    _check_addmm(bias, rows, transposed, 1, 1)
-    y = TABLE.addmm(bias, rows, transposed, beta=1, alpha=1, columns=True)
-    return y if input.ndim == 2 else TABLE.view(y, size=(*input.shape[:-1], weight.shape[0]))
+        y = product_of_matrices(rows, transposed, columns=True)
+    else:
+        check_tensors("linear", input=input, weight=weight, bias=bias)
+        _check_addmm(bias, rows, transposed)
+        y = TABLE.addmm(bias, rows, transposed, beta=1, alpha=1, columns=True)
+    if input.ndim == 2:
+        return y
+    return (TABLE.reshape if bias is None else TABLE.view)(y, size=(*input.shape[:-1], weight.shape[0]))

@@ -23,8 +23,7 @@ def numpy_names(function: Callable[..., Any]) -> Callable[..., Any]:
                     kwargs.setdefault(ours, kwargs.pop(theirs))
         if not is_tensor(input):
             raise TypeError(
-                f"{function.__name__}(): argument 'input' (position 1) must be Tensor, "
-                f"not {type(input).__name__}"
+                f"{function.__name__}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}"
             )
         return function(input, *args, **kwargs)
 
@@ -40,9 +39,7 @@ def one_or_many(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]
             if name in named and not values:
                 values = (named.pop(name),)
             if named:
-                raise TypeError(
-                    f"{function.__name__}() got an unexpected keyword argument {next(iter(named))!r}"
-                )
+                raise TypeError(f"{function.__name__}() got an unexpected keyword argument {next(iter(named))!r}")
             if not values:
                 raise TypeError(f'{function.__name__}() missing 1 required positional arguments: "{name}"')
             return function(input, size_args(values))
@@ -56,8 +53,7 @@ def tensor_list(name: str, tensors: Any) -> tuple[Any, ...]:
     """``tensors``, the first argument of ``name``, as a tuple; TypeError if they are no Tensors."""
     if not isinstance(tensors, list | tuple):
         raise TypeError(
-            f"{name}(): argument 'tensors' (position 1) must be tuple of Tensors, "
-            f"not {type(tensors).__name__}"
+            f"{name}(): argument 'tensors' (position 1) must be tuple of Tensors, not {type(tensors).__name__}"
         )
     for i, tensor in enumerate(tensors):
         if not is_tensor(tensor):

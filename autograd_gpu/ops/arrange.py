@@ -21,9 +21,7 @@ from .shape import Shape, contiguous, flatten, several, unsqueeze, view, writabl
 def _repeat_vjp(g: Any, shape: Shape, repeats: Shape) -> Any:
     old = (1,) * (len(repeats) - len(shape)) + shape
     copies = TABLE.reshape(g, size=tuple(chain.from_iterable(zip(repeats, old, strict=True))))
-    return TABLE.reshape(
-        TABLE.sum(copies, dim=tuple(range(0, 2 * len(repeats), 2)), keepdim=False), size=shape
-    )
+    return TABLE.reshape(TABLE.sum(copies, dim=tuple(range(0, 2 * len(repeats), 2)), keepdim=False), size=shape)
 
 
 def _repeat_places(x: Any, total: int) -> Any:
@@ -89,9 +87,9 @@ ArrayOp("rot90", "input", lambda x, k, dims: of(x).xp.rot90(x, k, dims).copy(),
 ArrayOp("roll", "input", _roll,
         lambda g, shifts, dims: TABLE.roll(g, shifts=tuple(-n for n in shifts), dims=dims),
         "the elements moved, those that leave coming in at the other end")
-ArrayOp("tril", "input", lambda x, diagonal: of(x).xp.tril(x, diagonal),
+ArrayOp("tril", "input", lambda x, diagonal: of(x).xp.tril(x, diagonal).astype(x.dtype, copy=False),
         lambda g, diagonal: TABLE.tril(g, diagonal=diagonal), "the lower triangle of matrices, zeros above")
-ArrayOp("triu", "input", lambda x, diagonal: of(x).xp.triu(x, diagonal),
+ArrayOp("triu", "input", lambda x, diagonal: of(x).xp.triu(x, diagonal).astype(x.dtype, copy=False),
         lambda g, diagonal: TABLE.triu(g, diagonal=diagonal), "the upper triangle of matrices, zeros below")
 ArrayOp("diagonal", "input", _diagonal, _diagonal_vjp, "the diagonals of matrices", view=True)
 ArrayOp("diag", "input", lambda x, offset, dim1, dim2: x.diagonal(offset, dim1, dim2).copy(), _diagonal_vjp,
@@ -116,9 +114,7 @@ def repeat(self: Any, repeats: Shape) -> Any:
     Gradient: the sum over the copies. Source: torch.Tensor.repeat.
     """
     if len(repeats) < self.ndim:
-        raise ShapeError(
-            "Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor"
-        )
+        raise ShapeError("Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor")
     if min(repeats, default=0) < 0:
         old = (1,) * (len(repeats) - self.ndim) + tuple(self.shape)
         size = [n * m for n, m in zip(old, repeats, strict=True)]
@@ -212,9 +208,7 @@ def rot90(input: Any, k: int = 1, dims: Iterable[int] = (0, 1)) -> Any:
         raise ShapeError(f"expected total dims >= 2, but got total dims = {input.ndim}")
     places = tuple(dim_of(d, input.ndim) for d in plane)
     if places[0] == places[1]:
-        raise ShapeError(
-            f"expected rotation dims to be different, but got dim0 = {plane[0]} and dim1 = {plane[1]}"
-        )
+        raise ShapeError(f"expected rotation dims to be different, but got dim0 = {plane[0]} and dim1 = {plane[1]}")
     return TABLE.rot90(input, k=k, dims=places)
 
 
@@ -318,8 +312,7 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Any, ...]:
     for tensor in listed:
         if tensor.ndim > 1:
             raise ShapeError(
-                "torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: one of size "
-                f"{list(tensor.shape)}"
+                f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: one of size {list(tensor.shape)}"
             )
         if tensor.dtype is not listed[0].dtype:
             raise DtypeError("meshgrid expects all tensors to have the same dtype")
@@ -336,9 +329,7 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Any, ...]:
     if indexing == "xy" and len(listed) > 1:
         size[:2], places[:2] = size[1::-1], [1, 0]
     return tuple(
-        TABLE.expand(
-            view(tensor, [-1 if axis == place else 1 for axis in range(len(size))]), size=tuple(size)
-        )
+        TABLE.expand(view(tensor, [-1 if axis == place else 1 for axis in range(len(size))]), size=tuple(size))
         for tensor, place in zip(listed, places, strict=True)
     )
 

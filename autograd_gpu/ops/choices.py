@@ -33,7 +33,7 @@ def _check_same_dtype(input: Any, values: Any) -> None:
 zero = Op("zero", "input", "decltype({0})(0)", None, "0", numpy=np.zeros_like, public=False)
 where = Op("where", "condition, input, other", "{0} ? {1} : {2}",
            lambda c, a, b, y: (None, where(c, 1, 0), where(c, 0, 1)), "input where condition, else other",
-           numpy=np.where, conditions=(0,), check=_check_condition, public=False)
+           numpy=np.where, conditions=(0,), check_dtypes=_check_condition, public=False)
 # fmt: on
 
 # --- extremes -------------------------------------------------------------------------------------
@@ -106,7 +106,7 @@ copysign = Op("copysign", "input, other", "copysign({0}, {1})", lambda x, s, y: 
               "input with the sign of other", numpy=np.copysign, result="float", takes=REAL,
               nodes={(1,): "CopysignBackward1"})
 heaviside = Op("heaviside", "input, values", "{0} == 0 ? {1} : decltype({1})({0} > 0)", NotImplemented,
-               "0 below 0, 1 above, values at 0", numpy=_special.heaviside, takes=REAL, check=_check_same_dtype,
+               "0 below 0, 1 above, values at 0", numpy=_special.heaviside, takes=REAL, check_dtypes=_check_same_dtype,
                refusals=no_complex("heaviside is not yet implemented for complex tensors."))
 nan_to_num = Op("nan_to_num", "input, nan, posinf, neginf", "without_nan({0}, {1}, {2}, {3})",
                 lambda x, n, p, q, y: (where(isfinite(x), 1, 0), None, None, None),

@@ -154,7 +154,7 @@ def _diagonals(x: Any, labels: Labels, operand: int) -> tuple[Any, Labels]:
                 f"einsum(): subscript {label} is repeated for operand {operand} but the sizes don't match, {n} != {m}"
             )
         x = TABLE.diagonal(x, offset=0, dim1=first, dim2=second)
-        labels = tuple(c for i, c in enumerate(labels) if i not in (first, second)) + (label,)
+        labels = (*(c for i, c in enumerate(labels) if i not in (first, second)), label)
     return x, labels
 
 
@@ -270,7 +270,9 @@ def _evaluated(operands: list[Any], terms: list[Labels], output: Labels) -> Any:
 
 def _output_first(labels: Labels, output: Labels) -> Dims:
     """The order of axes in which those of the result come first."""
-    return tuple(sorted(range(len(labels)), key=lambda i: output.index(labels[i]) if labels[i] in output else len(output)))
+    return tuple(
+        sorted(range(len(labels)), key=lambda i: output.index(labels[i]) if labels[i] in output else len(output))
+    )
 
 
 def _contracted_dims(dims: Any, a: Any, b: Any) -> tuple[list[int], list[int]]:
@@ -291,8 +293,9 @@ def _contracted_dims(dims: Any, a: Any, b: Any) -> tuple[list[int], list[int]]:
 
 @public(method=False)
 def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
-    """The product of ``a`` and ``b`` summed over pairs of axes: ``dims`` last ones of ``a`` and first ones of ``b``,
-    or two lists of axes. Source: torch.tensordot.
+    """The product of ``a`` and ``b`` summed over pairs of axes.
+
+    These are the last ``dims`` of ``a`` and the first of ``b``, or two lists. Source: torch.tensordot.
 
     >>> import autograd_gpu as torch
     >>> torch.tensordot(torch.ones(2, 3, 4), torch.ones(3, 4, 5), 2).shape == (2, 5)

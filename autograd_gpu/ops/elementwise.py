@@ -70,20 +70,20 @@ div = Op("div", "input, other", "{0} / {1}", lambda a, b, y: (1 / b, -y / b), "i
          result="float", domain=(0.5, 2), public=False)
 
 add_scaled = Op("add_scaled", "input, other, alpha", "{0} + {2} * {1}", lambda a, b, c, y: (1, c, None),
-                "input + alpha · other", numpy=_special.add_scaled, check=_check_alpha,
+                "input + alpha · other", numpy=_special.add_scaled, check_dtypes=_check_alpha,
                  numbers=(2,), node=add.node, title="add", public=False)
 sub_scaled = Op("sub_scaled", "input, other, alpha", "{0} - {2} * {1}", lambda a, b, c, y: (1, -c, None),
-                "input - alpha · other", numpy=_special.sub_scaled, check=_check_alpha,
+                "input - alpha · other", numpy=_special.sub_scaled, check_dtypes=_check_alpha,
                  takes=NUMBER, refusals=BOOLS_IN_SUB,
                 mixed=BOOL_IN_SUB, numbers=(2,), node=sub.node, title="sub", public=False)
 rsub_scaled = Op("rsub_scaled", "input, other, alpha", "{1} - {2} * {0}", lambda a, b, c, y: (-c, 1, None),
-                 "other - alpha · input", numpy=_special.rsub_scaled, check=_check_alpha,
+                 "other - alpha · input", numpy=_special.rsub_scaled, check_dtypes=_check_alpha,
                   takes=NUMBER, refusals=BOOLS_IN_SUB,
                  mixed=BOOL_IN_SUB, numbers=(2,), node=rsub.node, nodes={(1, 2): "RsubBackward1"}, title="rsub", public=False)
-addcmul = Op("addcmul", "input, tensor1, tensor2, *, value=1", "{0} + {3} * {1} * {2}",
+addcmul = Op("addcmul", "input, tensor1, tensor2, value=1", "{0} + {3} * {1} * {2}",
              lambda a, b, c, v, y: (1, c * v, b * v, None), "input + value · tensor1 · tensor2",
              numpy=_special.addcmul, takes=NUMBER, numbers=(3,))
-addcdiv = Op("addcdiv", "input, tensor1, tensor2, *, value=1", "{0} + {3} * {1} / {2}",
+addcdiv = Op("addcdiv", "input, tensor1, tensor2, value=1", "{0} + {3} * {1} / {2}",
              lambda a, b, c, v, y: (1, v / c, -(v * b / (c * c)), None), "input + value · tensor1 / tensor2",
              numpy=_special.addcdiv, takes=FLOATING, numbers=(3,), domain=(0.5, 2), refusals={INT: (
                  "Integer division with addcdiv is no longer supported, and in a future  release addcdiv will perform "
@@ -94,7 +94,7 @@ addcdiv = Op("addcdiv", "input, tensor1, tensor2, *, value=1", "{0} + {3} * {1} 
 lerp = Op("lerp", "input, end, weight",
           "abs({2}) < 0.5 ? {0} + {2} * ({1} - {0}) : {1} - ({1} - {0}) * (decltype({2})(1) - {2})",
           lambda a, b, w, y: (1 - w, w, b - a), "input + weight · (end - input)", numpy=_special.lerp,
-          takes=FLOATING, node="LerpBackward1", nodes={(2,): "LerpBackward0"}, check=_check_dtypes)
+          takes=FLOATING, node="LerpBackward1", nodes={(2,): "LerpBackward0"}, check_dtypes=_check_dtypes)
 
 neg = Op("neg", "input", "-{0}", lambda x, y: (-1,), "-input", numpy=np.negative, takes=NUMBER, refusals=BOOL_IN_NEG,
          aliases=("negative",))

@@ -11,7 +11,7 @@ from .linalg import check_tensors, column
 from .shape import Shape
 
 
-def _embedding(weight: Any, indices: Any, padding_idx: int | None, by_frequency: bool) -> Any:
+def _embedding(weight: Any, indices: Any, padding_idx: int | None, by_frequency: bool) -> Any:  # noqa: ARG001
     check_bounds(weight, indices, 0, "index out of range in self")
     return of(weight).indexing.take(weight, (indices,), (0,))
 
@@ -50,7 +50,7 @@ def embedding(
     weight: Any,
     padding_idx: int | None = None,
     max_norm: float | None = None,
-    norm_type: float = 2.0,
+    norm_type: float = 2.0,  # noqa: ARG001
     scale_grad_by_freq: bool = False,
     sparse: bool = False,
 ) -> Any:

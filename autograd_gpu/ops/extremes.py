@@ -270,9 +270,7 @@ def aminmax(input: Any, *, dim: int | None = None, keepdim: bool = False) -> Any
     """``(min, max)`` over ``dim`` or of all elements; several share a gradient. Source: torch.aminmax."""
     dims = dims_of(dim, input.ndim)
     if dim is None and 0 in input.shape:
-        raise ShapeError(
-            "aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity."
-        )
+        raise ShapeError("aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity.")
     _nonempty("aminmax", input, dims)
     return return_types.aminmax(
         *(TABLE[f"aminmax_{name}"](input, dim=dims, keepdim=keepdim) for name in ("min", "max"))

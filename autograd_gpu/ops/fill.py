@@ -25,7 +25,7 @@ def _zeros(g: Any) -> Any:
 
 # fmt: off
 for _name, _node in (("filled", "FillBackward2"), ("filled_with", "FillBackward3")):
-    ArrayOp(_name, "input, value", _filled, {"input": _zeros, "value": lambda g, shape: summed_to(g, shape)},
+    ArrayOp(_name, "input, value", _filled, {"input": _zeros, "value": lambda g, shape: summed_to(g, shape)},  # noqa: PLW0108
             "value in the shape of input", node=_node)
 ArrayOp("zeroed", "input", lambda x: _filled(x, 0), _zeros, "zeros in the shape of input", node="ZeroBackward0")
 ArrayOp("copied", "input, src", _filled, {"input": _zeros, "src": lambda g: g},

@@ -22,11 +22,10 @@ from .shape import Shape
 
 def check_bounds(x: Any, index: Any, dim: int, text: str, *, from_end: bool = False) -> None:
     """OutOfBounds, saying ``text``, for an index on the CPU that is not within the axis (or, negative, from its end)."""
-    if of(x) is _numpy and index.size and x.ndim:
+    if of(x) is _numpy and x.ndim:
         size = x.shape[dim]
-        wrong = index[(index < (-size if from_end else 0)) | (index >= size)]
-        if wrong.size:
-            raise OutOfBounds(text.format(index=wrong.reshape(-1)[0], dim=dim, size=size))
+        if (wrong := _numpy.indexing.first_outside(index, -size if from_end else 0, size)) is not None:
+            raise OutOfBounds(text.format(index=wrong, dim=dim, size=size))
 
 
 OUT_OF_BOUNDS = "index {index} is out of bounds for dimension {dim} with size {size}"
@@ -96,6 +95,7 @@ ArrayOp("scatter_add", "input, src, index", _scatter_add,
 
 
 def check_index_dtype(name: str, index: Any) -> None:
+    """DtypeError unless ``index`` holds integers of 32 or 64 bits."""
     if index.dtype not in (int32, int64):
         raise DtypeError(f"{name}(): Expected dtype int32/int64 for index")
 
@@ -128,7 +128,7 @@ def _check_scatter(name: str, input: Any, dim: int, index: Any, src: Any) -> int
 
 
 @public
-def gather(input: Any, dim: int, index: Any, *, sparse_grad: bool = False) -> Any:
+def gather(input: Any, dim: int, index: Any, *, sparse_grad: bool = False) -> Any:  # noqa: ARG001
     """``y[i][j] = input[i][index[i][j]]`` for ``dim=1``: one element along ``dim`` for each of ``index``.
 
     ``index`` may be smaller than ``input`` along the other axes. Gradient: ``g`` added up at ``index``, dense

@@ -154,8 +154,7 @@ def on_device_of(input: Any, index: Any) -> Any:
         return index
     if index.device.type != "cpu":
         raise ShapeError(
-            "indices should be either on cpu or on the same device as the indexed tensor "
-            f"({input.device.type})"
+            f"indices should be either on cpu or on the same device as the indexed tensor ({input.device.type})"
         )
     return TABLE.to(index, type_=input._type.with_dtype(index.dtype))
 

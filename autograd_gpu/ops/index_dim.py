@@ -115,9 +115,7 @@ def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1) 
     check_tensors("index_add", input=input, dim=index, index=index, source=source)
     d = dim_of(dim, input.ndim)
     if index.dtype not in (int32, int64):
-        raise DtypeError(
-            f"index_add_(): Expected dtype int32/int64 for index but got: {index.dtype.scalar_name}"
-        )
+        raise DtypeError(f"index_add_(): Expected dtype int32/int64 for index but got: {index.dtype.scalar_name}")
     if source.dtype is not input.dtype:
         raise DtypeError(
             f"index_add_(): self ({input.dtype.scalar_name}) and source ({source.dtype.scalar_name}) must have the "
@@ -129,9 +127,7 @@ def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1) 
     )
     index = _vector(index, wrong)
     if d >= max(source.ndim, 1):
-        raise ShapeError(
-            f"index_add_(): Indexing dim {d} is out of bounds of the source tensor with dim {source.ndim}"
-        )
+        raise ShapeError(f"index_add_(): Indexing dim {d} is out of bounds of the source tensor with dim {source.ndim}")
     count = source.shape[d] if source.ndim else 1
     if index.shape[0] != count:
         raise ShapeError(

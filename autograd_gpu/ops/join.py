@@ -51,10 +51,7 @@ def _split(x: Any, sizes: Shape, dim: int) -> tuple[Any, ...]:
 def _parts(g: Any, count: int, sizes: Iterable[Shape]) -> list[Any]:
     """The cotangents of ``count`` results of the given sizes: zeros where none came back."""
     known = next(iter(g.values()))
-    return [
-        g[i] if i in g else TABLE.zeros_of(known, size=size)
-        for i, size in zip(range(count), sizes, strict=True)
-    ]
+    return [g[i] if i in g else TABLE.zeros_of(known, size=size) for i, size in zip(range(count), sizes, strict=True)]
 
 
 def _split_vjp(g: Any, shape: Shape, sizes: Shape, dim: int) -> Any:
@@ -94,9 +91,7 @@ def _check_joined(tensors: tuple[Any, ...], dim: int) -> int:
     d = dim_of(dim, len(first))
     for i, shape in numbered[1:]:
         if len(shape) != len(first):
-            raise ShapeError(
-                f"Tensors must have same number of dimensions: got {len(first)} and {len(shape)}"
-            )
+            raise ShapeError(f"Tensors must have same number of dimensions: got {len(first)} and {len(shape)}")
         for axis, (wanted, got) in enumerate(zip(first, shape, strict=True)):
             if axis != d and wanted != got:
                 raise ShapeError(
@@ -248,23 +243,19 @@ def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> tuple[An
     Source: torch.tensor_split.
     """
     if not input.ndim:
-        raise ShapeError(
-            "tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims"
-        )
+        raise ShapeError("tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims")
     d = dim_of(dim, input.ndim)
     n = input.shape[d]
     if isinstance(indices_or_sections, Iterable):
         bounds = [slice(i, None).indices(n)[0] for i in indices_or_sections]
     elif indices_or_sections > 0:
         bounds = [
-            i * (n // indices_or_sections) + min(i, n % indices_or_sections)
-            for i in range(1, indices_or_sections)
+            i * (n // indices_or_sections) + min(i, n % indices_or_sections) for i in range(1, indices_or_sections)
         ]
     else:
         raise ShapeError(f"number of sections must be larger than 0, got {indices_or_sections}")
     return tuple(
-        narrow(input, d, start, max(0, end - start))
-        for start, end in zip([0, *bounds], [*bounds, n], strict=True)
+        narrow(input, d, start, max(0, end - start)) for start, end in zip([0, *bounds], [*bounds, n], strict=True)
     )
 
 

@@ -10,12 +10,11 @@ from typing import Any
 
 from ..backends import of
 from ..errors import DtypeError, ShapeError
-from ..op import INT, NUMBER, TABLE, ArrayOp, functional, public
+from ..op import NUMBER, TABLE, ArrayOp, public
 from ..shapes import broadcast
 from .arguments import is_tensor
-from .precision import one_dtype
 from .reduce import conj
-from .shape import Shape, expanded_size
+from .shape import Shape, reshape
 
 # What C++ calls the dtypes, in one of torch's messages.
 C_NAMES = {
@@ -65,6 +64,7 @@ def of_right(g: Any, other: Any, alpha: Any = 1, *, columns: bool = False) -> An
 
 
 def outer_conj(a: Any, b: Any) -> Any:
+    """The outer product of ``a`` and the conjugate of ``b``."""
     return column(a) * conj(b)
 
 
@@ -81,24 +81,24 @@ def _on_diagonal(value: Any, size: Shape) -> Any:
 
 # fmt: off
 ArrayOp("dot", "input, tensor", matmul_of,
-        {"input": lambda g, tensor: g * conj(tensor), "tensor": lambda g, input: g * conj(input)},
+        {"input": lambda g, tensor: g * conj(tensor), "tensor": lambda g, input: g * conj(input)},  # noqa: A006
         "sum of input · tensor", takes=NUMBER)
 ArrayOp("vdot", "input, other", lambda a, b: matmul_of(conj(a), b),
-        {"input": lambda g, other: conj(g) * other, "other": lambda g, input: g * input},
+        {"input": lambda g, other: conj(g) * other, "other": lambda g, input: g * input},  # noqa: A006
         "sum of conj(input) · other", takes=NUMBER)
 ArrayOp("mv", "input, vec", matmul_of,
-        {"input": lambda g, vec: outer_conj(g, vec), "vec": lambda g, input: TABLE.mv(adjoint(input), g)},
+        {"input": lambda g, vec: outer_conj(g, vec), "vec": lambda g, input: TABLE.mv(adjoint(input), g)},  # noqa: A006, PLW0108
         "matrix · vector", takes=NUMBER)
 ArrayOp("mm", "input, mat2", lambda a, b, columns: matmul_of(a, b),
-        {"input": lambda g, mat2: of_left(g, mat2),
-         "mat2": lambda g, input, columns: of_right(g, input, columns=columns)},
+        {"input": lambda g, mat2: of_left(g, mat2),  # noqa: PLW0108
+         "mat2": lambda g, input, columns: of_right(g, input, columns=columns)},  # noqa: A006
         "matrix · matrix", takes=NUMBER)
 ArrayOp("bmm", "input, mat2", matmul_of,
         {"input": lambda g, mat2, shape: summed_to(of_left(g, mat2), shape),
-         "mat2": lambda g, input, shape: summed_to(of_right(g, input), shape)},
+         "mat2": lambda g, input, shape: summed_to(of_right(g, input), shape)},  # noqa: A006
         "matrix · matrix for each of a batch; batches broadcast", takes=NUMBER)
 ArrayOp("trace", "input", _trace, lambda g, shape: TABLE.on_diagonal(g, size=shape), "sum of the diagonal", takes=NUMBER)
-ArrayOp("on_diagonal", "value", _on_diagonal, lambda g: TABLE.trace(g), "zeros with value on the diagonal")
+ArrayOp("on_diagonal", "value", _on_diagonal, lambda g: TABLE.trace(g), "zeros with value on the diagonal")  # noqa: PLW0108
 ArrayOp("first_row", "input", lambda x: x[0], lambda g: TABLE.unsqueeze(g, dim=0), "the row of a matrix of one", node="SqueezeBackward4")
 # fmt: on
 
@@ -112,13 +112,15 @@ def check_tensors(name: str, **operands: Any) -> None:
             )
 
 
-def _by(rows: int, columns: int) -> str:
+def by(rows: int, columns: int) -> str:
+    """A matrix's size as messages have it."""
     return f"{rows}x{columns}"
 
 
-def _check_multiply(mat1: Any, mat2: Any, name: str = "mat1 and mat2 shapes cannot be multiplied") -> None:
+def check_multiply(mat1: Any, mat2: Any, name: str = "mat1 and mat2 shapes cannot be multiplied") -> None:
+    """Raise, starting with ``name``, unless matrices (or those of batches) fit each other."""
     if mat1.shape[-1] != mat2.shape[-2]:
-        raise ShapeError(f"{name} ({_by(*mat1.shape[-2:])} and {_by(*mat2.shape[-2:])})")
+        raise ShapeError(f"{name} ({by(*mat1.shape[-2:])} and {by(*mat2.shape[-2:])})")
 
 
 def _check_vectors(x: Any, y: Any) -> None:
@@ -126,8 +128,7 @@ def _check_vectors(x: Any, y: Any) -> None:
         raise ShapeError(f"1D tensors expected, but got {x.ndim}D and {y.ndim}D tensors")
     if x.dtype is not y.dtype:
         raise DtypeError(
-            "dot : expected both vectors to have same dtype, but found "
-            f"{x.dtype.scalar_name} and {y.dtype.scalar_name}"
+            f"dot : expected both vectors to have same dtype, but found {x.dtype.scalar_name} and {y.dtype.scalar_name}"
         )
     (m,), (n,) = x.shape, y.shape
     if m != n:
@@ -168,7 +169,7 @@ def mv(input: Any, vec: Any) -> Any:
         raise ShapeError(f"vector + matrix @ vector expected, got 1, {input.ndim}, {vec.ndim}")
     if input.shape[1] != vec.shape[0]:
         rows = input.shape[0]
-        raise ShapeError(f"size mismatch, got input ({rows}), mat ({_by(*input.shape)}), vec ({vec.shape[0]})")
+        raise ShapeError(f"size mismatch, got input ({rows}), mat ({by(*input.shape)}), vec ({vec.shape[0]})")
     if input.dtype is not vec.dtype:
         one, two = vec.dtype.scalar_name, input.dtype.scalar_name
         raise DtypeError(f"addmv input tensors must have the same dtype, but got {one}, {two}, and {one}")
@@ -185,29 +186,30 @@ def mm(input: Any, mat2: Any) -> Any:
     for argument, matrix in (("self", input), ("mat2", mat2)):
         if matrix.ndim != 2:
             raise ShapeError(f"{argument} must be a matrix")
-    return _mm(input, mat2)
+    return product_of_matrices(input, mat2)
 
 
-def _mm(input: Any, mat2: Any, *, columns: bool = False) -> Any:
-    _check_multiply(input, mat2)
+def product_of_matrices(input: Any, mat2: Any, *, columns: bool = False) -> Any:
+    """``mm`` of what are matrices; ``columns`` says that ``mat2`` is a transposed view."""
+    check_multiply(input, mat2)
     if input.dtype is not mat2.dtype:
         one, two = C_NAMES[input.dtype.name], C_NAMES[mat2.dtype.name]
         raise DtypeError(f"expected m1 and m2 to have the same dtype, but got: {one} != {two}")
     return TABLE.mm(input, mat2, columns=columns)
 
 
-def _check_batches(batch1: Any, batch2: Any) -> None:
+def check_batches(batch1: Any, batch2: Any) -> None:
+    """Raise unless ``batch1`` (b, n, m) and ``batch2`` (b, m, p) fit each other."""
     for i, batch in enumerate((batch1, batch2), 1):
         if batch.ndim != 3:
             raise ShapeError(f"batch{i} must be a 3D tensor")
     wanted = [batch1.shape[0], batch1.shape[2]]
     if (got := list(batch2.shape[:2])) != wanted:
-        raise ShapeError(
-            f"Expected size for first two dimensions of batch2 tensor to be: {wanted} but got: {got}."
-        )
+        raise ShapeError(f"Expected size for first two dimensions of batch2 tensor to be: {wanted} but got: {got}.")
 
 
-def _check_scalar_type(input: Any, other: Any) -> None:
+def check_scalar_type(input: Any, other: Any) -> None:
+    """Raise unless both have the same dtype."""
     if input.dtype is not other.dtype:
         raise DtypeError(f"expected scalar type {input.dtype.scalar_name} but found {other.dtype.scalar_name}")
 
@@ -216,8 +218,8 @@ def _check_scalar_type(input: Any, other: Any) -> None:
 def bmm(input: Any, mat2: Any) -> Any:
     """The products of two batches of matrices, (b, n, m) and (b, m, p). Source: torch.bmm."""
     check_tensors("bmm", input=input, mat2=mat2)
-    _check_batches(input, mat2)
-    _check_scalar_type(input, mat2)
+    check_batches(input, mat2)
+    check_scalar_type(input, mat2)
     return TABLE.bmm(input, mat2)
 
 
@@ -239,14 +241,17 @@ def matmul(input: Any, other: Any) -> Any:
     if a <= 2 and b == 1:
         return dot(input, other) if a == 1 else mv(input, other)
     if a == 1 and b == 2:
-        return TABLE.first_row(_mm(TABLE.unsqueeze(input, dim=0), other))
+        return TABLE.first_row(product_of_matrices(TABLE.unsqueeze(input, dim=0), other))
     if a == 2 and b == 2:
-        return _mm(input, other)
+        return product_of_matrices(input, other)
     if b <= 2:
-        rows = TABLE.view if input.is_contiguous() else TABLE.reshape
-        folded = rows(input, size=(prod(input.shape[:-1]), input.shape[-1]))
-        return TABLE.reshape(matmul(folded, other), size=(*input.shape[:-1], *other.shape[1:]))
+        return TABLE.reshape(matmul(folded(input), other), size=(*input.shape[:-1], *other.shape[1:]))
     return _batched(input, other)
+
+
+def folded(input: Any) -> Any:
+    """A batch of matrices (or a vector) as one matrix with all rows."""
+    return reshape(input, (prod(input.shape[:-1]), input.shape[-1]))
 
 
 def _batched(input: Any, other: Any) -> Any:
@@ -261,7 +266,7 @@ def _batched(input: Any, other: Any) -> Any:
             f"Expected size for first two dimensions of batch2 tensor to be: {[prod(batch), k]} "
             f"but got: {[prod(batch), other.shape[-2]]}."
         )
-    _check_scalar_type(input, other)
+    check_scalar_type(input, other)
     product = TABLE.bmm(input, other)
     return TABLE.reshape(product, size=(*batch, *(() if row else (n,)), other.shape[-1]))
 

@@ -1,6 +1,5 @@
 """Elements picked and filled by masks, and where elements are that are not zero."""
 
-from collections.abc import Iterable
 from math import prod
 from typing import Any
 
@@ -17,12 +16,12 @@ from .linalg import C_NAMES, check_tensors
 from .number import as_element
 
 # fmt: off
-for _name, _node, _nodes in (("masked_fill", "MaskedFillBackward1", {(2,): "MaskedFillBackward0"}),
-                             ("masked_put", "IndexPutBackward0", {})):  # x[mask] = value
+for _name, _node, _by_number in (("masked_fill", "MaskedFillBackward1", "MaskedFillBackward0"),
+                                 ("masked_put", "IndexPutBackward0", None)):  # x[mask] = value
     Op(_name, "input, mask, value", "{1} ? {2} : {0}",
        lambda x, mask, value, y: (TABLE.where(mask, 0, 1), None, TABLE.where(mask, 1, 0)),
        "value where mask, else input", numpy=lambda x, mask, value: np.where(mask, value, x), conditions=(1,), public=False,
-       node=_node, nodes=_nodes)
+       node=_node, nodes={(2,): _by_number} if _by_number else {})
 ArrayOp("nonzero", "input", lambda x: of(x).xp.argwhere(x), None, "the places of the elements that are not 0, one a row")
 # fmt: on
 
@@ -61,7 +60,7 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
 def _expanded(input: Any, mask: Any) -> tuple[Any, Any]:
     """``input`` and ``mask`` in the shape that they broadcast to."""
     size = broadcast(tuple(input.shape), tuple(mask.shape))
-    return tuple(x if x.shape == size else TABLE.expand(x, size=size) for x in (input, mask))  # type: ignore[return-value]
+    return tuple(x if x.shape == size else TABLE.expand(x, size=size) for x in (input, mask))
 
 
 def _flat_places(input: Any, mask: Any) -> tuple[Any, dict[str, Any]]:

@@ -72,9 +72,7 @@ def _var_mean_vjp(g: Any, input: Any, shape: Dims, dim: Dims, correction: float,
     return _with_mean(first, g, shape, dim, keepdim)
 
 
-def _std_mean_vjp(
-    g: Any, input: Any, y: Any, shape: Dims, dim: Dims, correction: float, keepdim: bool
-) -> Any:
+def _std_mean_vjp(g: Any, input: Any, y: Any, shape: Dims, dim: Dims, correction: float, keepdim: bool) -> Any:
     of_std = g.get(0)
     first = None if of_std is None else _std_vjp(of_std, input, y, dim, correction, keepdim)
     return _with_mean(first, g, shape, dim, keepdim)
@@ -90,16 +88,12 @@ ArrayOp("std_mean", "input", _std_mean, _std_mean_vjp, "standard deviation and m
 # fmt: on
 
 
-def _deviation(
-    name: str, input: Any, dim: Any, unbiased: bool | None, keepdim: bool, correction: float | None
-) -> Any:
+def _deviation(name: str, input: Any, dim: Any, unbiased: bool | None, keepdim: bool, correction: float | None) -> Any:
     """The operation ``name`` (var, std, var_mean or std_mean) with torch's arguments."""
     if isinstance(dim, bool):
         dim, unbiased = None, dim
     if unbiased is not None and correction is not None:
-        raise TypeError(
-            f"{name}() takes unbiased or correction, but got unbiased={unbiased} and {correction=}"
-        )
+        raise TypeError(f"{name}() takes unbiased or correction, but got unbiased={unbiased} and {correction=}")
     if input.dtype.category < FLOAT:
         who = name if name.endswith("mean") else "std and var"
         raise DtypeError(f"{who} only support floating point and complex dtypes")

@@ -43,9 +43,7 @@ def conj(x: Any) -> Any:
 
 
 # What elements are summed in where not in their own dtype; 16-bit floats are rounded once, at the end.
-SUMMED_IN = {
-    d.numpy: np.float32 if d in REDUCED else np.int64 for d in ALL if d.category < FLOAT or d in REDUCED
-}
+SUMMED_IN = {d.numpy: np.float32 if d in REDUCED else np.int64 for d in ALL if d.category < FLOAT or d in REDUCED}
 
 
 def total(x: Any, dim: Dims | None = None, keepdim: bool = False) -> Any:
@@ -198,8 +196,7 @@ def nanmean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = 
     """``mean`` of the elements that are not nan. Source: torch.nanmean."""
     if input.dtype.category < FLOAT:
         raise DtypeError(
-            "nanmean(): expected input to have floating point or complex dtype but got "
-            f"{input.dtype.scalar_name}"
+            f"nanmean(): expected input to have floating point or complex dtype but got {input.dtype.scalar_name}"
         )
     known = TABLE.sum(input == input, dim=dims_of(dim, input.ndim), keepdim=keepdim)  # noqa: PLR0124
     return nansum(input, dims_of(dim, input.ndim), keepdim, dtype=dtype) / known

@@ -71,9 +71,7 @@ def _recurrence(x: Any, a: Any, dim: int, reverse: bool) -> Any:
     if not x.ndim:
         return x.copy()
     if reverse:
-        return of(x).xp.flip(
-            _recurrence(of(x).xp.flip(x, dim), of(x).xp.flip(a, dim), dim, reverse=False), dim
-        )
+        return of(x).xp.flip(_recurrence(of(x).xp.flip(x, dim), of(x).xp.flip(a, dim), dim, reverse=False), dim)
     return by_doubling(_after, (x, a), dim)[0]
 
 

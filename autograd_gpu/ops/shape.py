@@ -172,9 +172,7 @@ def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
         return reshape(input, 1)
     if start == end:
         return input
-    return _reshaped(
-        input, (*input.shape[:start], prod(input.shape[start : end + 1]), *input.shape[end + 1 :])
-    )
+    return _reshaped(input, (*input.shape[:start], prod(input.shape[start : end + 1]), *input.shape[end + 1 :]))
 
 
 @public
@@ -229,8 +227,7 @@ def expanded_size(shape: Shape, size: Shape, typename: str) -> Shape:
     for i, (n, wanted) in enumerate(zip((None,) * new + tuple(shape), size, strict=True)):
         if n is None and wanted < 0:
             raise ShapeError(
-                f"The expanded size of the tensor ({wanted}) isn't allowed in a leading, non-existing "
-                f"dimension {i}"
+                f"The expanded size of the tensor ({wanted}) isn't allowed in a leading, non-existing dimension {i}"
             )
         if n not in (None, 1, wanted) and wanted != -1:
             raise ShapeError(

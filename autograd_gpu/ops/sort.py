@@ -97,7 +97,7 @@ def sort(input: Any, dim: int = -1, descending: bool = False, stable: bool | Non
 
 @public
 @numpy_names
-def argsort(input: Any, dim: int = -1, descending: bool = False, *, stable: bool = False) -> Any:
+def argsort(input: Any, dim: int = -1, descending: bool = False, *, stable: bool = False) -> Any:  # noqa: ARG001
     """The indices that sort ``input`` along ``dim``; equal elements keep their order. Source: torch.argsort."""
     _real("Sort", input)
     return TABLE.argsort(input, dim=dim_of(dim, input.ndim), descending=bool(descending))
@@ -112,7 +112,7 @@ def msort(input: Any) -> Any:
 
 @public
 @numpy_names
-def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
+def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:  # noqa: ARG001
     """``(values, indices)`` of the ``k`` largest (or smallest) elements along ``dim``, always in order.
 
     Which of several equal elements is taken is not defined. Source: torch.topk.

@@ -37,7 +37,11 @@ def _runs(rows: Any) -> tuple[Any, Any, Any]:
 def _unique(x: Any, dim: int | None, consecutive: bool) -> tuple[Any, Any, Any]:
     """Distinct elements (or parts along ``dim``), to which of them each element belongs, and how often each comes."""
     xp = of(x).xp
-    parts = x.reshape(-1, 1) if dim is None else xp.moveaxis(x, dim, 0).reshape(x.shape[dim], prod(x.shape[:dim] + x.shape[dim + 1 :]))
+    parts = (
+        x.reshape(-1, 1)
+        if dim is None
+        else xp.moveaxis(x, dim, 0).reshape(x.shape[dim], prod(x.shape[:dim] + x.shape[dim + 1 :]))
+    )
     keys = comparable(parts)
     if consecutive:
         starts, inverse, counts = _runs(keys)
@@ -76,9 +80,7 @@ def _searchsorted(boundaries: Any, values: Any, right: bool) -> Any:
         return xp.asarray(xp.searchsorted(boundaries, values, side=side))
     found = xp.empty(values.shape, np.int64)
     lines = boundaries.reshape(-1, boundaries.shape[-1])
-    for line, wanted, place in zip(
-        lines, values.reshape(len(lines), -1), found.reshape(len(lines), -1), strict=True
-    ):
+    for line, wanted, place in zip(lines, values.reshape(len(lines), -1), found.reshape(len(lines), -1), strict=True):
         place[...] = xp.searchsorted(line, wanted, side=side)
     return found
 
@@ -115,7 +117,11 @@ def _distinct(
 
 @public
 def unique(
-    input: Any, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
+    input: Any,
+    sorted: bool = True,  # noqa: ARG001  they always are
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    dim: int | None = None,
 ) -> Any:
     """The distinct elements in order, or the distinct parts along ``dim``; nan differs from nan.
 
@@ -150,7 +156,7 @@ def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
         raise DtypeError(f'"bincount_cpu" not implemented for {input.dtype.scalar_name!r}')
     if minlength < 0:
         raise ShapeError("minlength should be >= 0")
-    if input.ndim != 1 or input.shape[0] and bool((input < 0).any()):
+    if input.ndim != 1 or (input.shape[0] and bool((input < 0).any())):
         raise ShapeError("bincount only supports 1-d non-negative integral inputs.")
     if weights is None:
         return TABLE.bincount(input, minlength=minlength)
@@ -192,9 +198,7 @@ def searchsorted(
             "torch.searchsorted(): side and right can't be set to opposites, got side of left while right was True"
         )
     if not sorted_sequence.ndim:
-        raise ShapeError(
-            "torch.searchsorted(): boundaries tensor should have positive dimension, but got 0 dimension"
-        )
+        raise ShapeError("torch.searchsorted(): boundaries tensor should have positive dimension, but got 0 dimension")
     if sorted_sequence.ndim > 1:
         _check_lines(sorted_sequence, input)
     if sorter is not None:

@@ -94,8 +94,7 @@ def vector_norm(x: Any, ord: float = 2, dim: Any = None, keepdim: bool = False, 
     """
     if x.dtype.category < FLOAT:
         raise DtypeError(
-            "linalg.vector_norm: Expected a floating point or complex tensor as input. Got "
-            f"{x.dtype.scalar_name}"
+            f"linalg.vector_norm: Expected a floating point or complex tensor as input. Got {x.dtype.scalar_name}"
         )
     dims = dims_of(dim, x.ndim)
     if ord in (inf, -inf) or ord < 0:
@@ -121,9 +120,7 @@ def _check_nonempty(ord: float, x: Any, dims: Dims | None) -> None:
 def norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """The vector norm of order ``p`` over ``dim``; "fro" is 2. Source: torch.norm."""
     if p == "nuc":
-        raise Unsupported(
-            "norm(p='nuc') is not part of autograd_gpu; it is linalg.svd's singular values, summed"
-        )
+        raise Unsupported("norm(p='nuc') is not part of autograd_gpu; it is linalg.svd's singular values, summed")
     if isinstance(p, str) and p != "fro":
         raise ShapeError(f"linalg.matrix_norm: Order {p} not supported.")
     return vector_norm(input, 2 if p in ("fro", None) else p, dim, keepdim, dtype=dtype)
