@@ -39,7 +39,8 @@ def number(value: float, type_: Type) -> np.ndarray:
     except KeyError:
         if len(_NUMBERS) >= 4096:
             _NUMBERS.clear()
-        made = _NUMBERS[value, type_] = modes.quiet(np.asarray, value, type_.numpy)
+        made: np.ndarray = modes.quiet(np.asarray, value, type_.numpy)
+        _NUMBERS[value, type_] = made
         made.flags.writeable = False
         return made
 
@@ -162,9 +163,7 @@ class Flavour(NamedTuple):
 
 
 PLAIN = Flavour()
-FUNCTION = Flavour(
-    "*, out=None", "    if out is not None:\n        return apply_elementwise(op, ({operands},), out)"
-)
+FUNCTION = Flavour("*, out=None", "    if out is not None:\n        return apply_elementwise(op, ({operands},), out)")
 FUNCTIONAL = Flavour("inplace=False", "    if inplace:\n        return overwrite({operands})")
 # An operator leaves a stranger to Python, which asks the stranger or raises TypeError
 OPERATOR = Flavour(otherwise=f"{Flavour().otherwise} if is_operand({{last}}) else NotImplemented")

@@ -1,14 +1,17 @@
 """Tensor's operators and methods: the functions of the table under torch's and Python's names."""
 
 from collections.abc import Callable
+from numbers import Number
 from typing import Any
+
+import numpy as np
 
 from . import functions
 from .dtypes import FLOAT, INT
 from .functions import DIRECT, INNER, OPERATOR, function_of
 from .op import COMPARISONS, FUNCTIONAL, IN_PLACE, METHODS, OPERATORS, PUBLIC, TABLE, UNARY, Op
 from .record import apply_elementwise, is_operand
-from .tensor import Tensor
+from .tensor import Tensor, wrap
 from .views import in_place
 
 # Functions of nn.functional that PyTorch also has as ``name_``, and others that take ``inplace``.
@@ -74,6 +77,8 @@ def _operator(function: Callable[..., Any], *, swap: bool = False) -> Callable[[
     def method(self: Tensor, other: Any) -> Any:
         if not is_operand(other):
             return NotImplemented
+        if not isinstance(other, Tensor | Number | np.bool_):
+            other = wrap(other)  # an array of either library
         return function(other, self) if swap else function(self, other)
 
     return method
@@ -101,6 +106,15 @@ def operators() -> dict[str, Callable[..., Any]]:
     return {f"__{python}__": function for python, function in found.items()}
 
 
+def part_of_complex(part: Callable[[Tensor], Tensor]) -> property:
+    """The attribute ``real`` or ``imag``, which can be written to."""
+
+    def write(self: Tensor, value: Any) -> None:
+        part(self).copy_(value)
+
+    return property(part, write)
+
+
 def install() -> None:
     """Give Tensor its methods, once all that define some are imported (see ``_define.py``)."""
     register_rows()
@@ -111,6 +125,6 @@ def install() -> None:
         setattr(Tensor, f"{name}_", method)
         PUBLIC.setdefault(f"{name}_", method)
     for name in ("real", "imag"):
-        setattr(Tensor, name, property(PUBLIC[name], lambda self, value, part=PUBLIC[name]: part(self).copy_(value)))
+        setattr(Tensor, name, part_of_complex(PUBLIC[name]))
     for name, function in operators().items():
         setattr(Tensor, name, function)

@@ -38,7 +38,8 @@ TABLE = Table()
 # Python's operators, by the operation that each one is; reflected ones swap the operands.
 OPERATORS = {
     "add": "add", "sub": "sub", "mul": "mul", "truediv": "div", "floordiv": "floor_divide",
-    "mod": "remainder", "pow": "pow", "matmul": "matmul", "and": "bitwise_and", "or": "bitwise_or", "xor": "bitwise_xor",
+    "mod": "remainder", "pow": "pow", "matmul": "matmul",
+    "and": "bitwise_and", "or": "bitwise_or", "xor": "bitwise_xor",
     "lshift": "bitwise_left_shift", "rshift": "bitwise_right_shift",
 }  # fmt: skip
 COMPARISONS = {"lt": "lt", "le": "le", "gt": "gt", "ge": "ge", "eq": "eq", "ne": "ne"}
@@ -91,7 +92,8 @@ class Op(Operation):
     or ``"complex"`` (real numbers are computed as complex ones). ``refusals`` are the words for operands of
     categories that it does not take, and ``mixed`` those for a bool operand beside others.
     ``conditions`` (by position) are arrays, ``numbers`` Python numbers, that take no part in dtype promotion
-    nor in the graph. ``title`` is torch's name in messages, where it is another. ``nodes`` names the node where the operands at these positions are numbers.
+    nor in the graph. ``title`` is torch's name in messages, where it is another; ``nodes`` names the node
+    where the operands at these positions are numbers.
     ``complex_vjp(g, *operands, y)`` gives the vjp of complex operands of an operation that is not holomorphic.
     ``check(*operands)`` raises for Tensors and numbers that do not go together; ``check_dtypes`` does so, too,
     and is not asked where all tensors have one dtype and numbers are real.

@@ -63,10 +63,11 @@ def _own_dtype(kind: Kind) -> dtype:
 def common_device(op: Operation, kinds: Iterable[Kind]) -> device:
     """The one device of the tensors among ``kinds``; a 0-d CPU tensor may join any."""
     tensors = [kind for kind in kinds if isinstance(kind, tuple)]
-    found = {type_.device for type_, _ in tensors}
+    found: set[device] = {type_.device for type_, _ in tensors}
     if len(found) == 1:
         return found.pop()
-    if len(strict := {type_.device for type_, zero_dim in tensors if not zero_dim or type_.device is not cpu}) == 1:
+    strict: set[device] = {type_.device for type_, zero_dim in tensors if not zero_dim or type_.device is not cpu}
+    if len(strict) == 1:
         return strict.pop()
     names = " and ".join(sorted(map(str, found), key=lambda name: (name == "cpu", name)))
     raise DeviceError(
@@ -95,15 +96,17 @@ def promoted(op: Op, operands: Sequence[Any]) -> dtype:
 
 
 @lru_cache(maxsize=4096)
-def types_of(op: Op, kinds: tuple[Kind, ...], default: dtype) -> tuple[Type, Type]:
-    """What ``op`` is computed in and what it gives, for operands of ``kinds`` and that default dtype."""
+def types_of(op: Op, kinds: tuple[Kind, ...], _: dtype) -> tuple[Type, Type]:
+    """What ``op`` is computed in and what it gives, for operands of ``kinds`` and the default dtype ``_``."""
     computed = type_for(op.computes_in(promote(op, kinds)), common_device(op, kinds))
     return computed, computed.with_dtype(op.gives(computed.dtype))
 
 
 def apply_elementwise(op: Op, operands: tuple[Any, ...], out: Tensor | None = None) -> Tensor:
     """``op`` on Tensors and numbers, recorded if gradients can flow; ``out`` is a Tensor to write into."""
-    values, tensors, shape = [], [], ()
+    values: list[Any] = []
+    tensors: list[Tensor] = []
+    shape: tuple[int, ...] = ()
     for position, value in enumerate(operands):
         if not isinstance(value, Tensor) or position in op.numbers:
             value = as_operand(op, position, value)  # noqa: PLW2901
@@ -163,7 +166,9 @@ def record_elementwise(
     op: Op, computed: Type, parents: tuple[Any, ...], values: list[Any], raw: list[Any], out: Tensor
 ) -> None:
     """Give ``out`` a node that keeps what the cotangents of ``parents`` read."""
-    numbers = tuple([i for i, v in enumerate(values) if not isinstance(v, Tensor)]) if op.nodes else ()
+    numbers: tuple[int, ...] = ()
+    if op.nodes:
+        numbers = tuple(i for i, v in enumerate(values) if not isinstance(v, Tensor) and i not in op.numbers)
     made, kept = recording(op, computed, tuple([parent is not None for parent in parents]), numbers)
     node = made()
     node.saved = node.counters = ()

@@ -290,7 +290,10 @@ def in_place(function: Callable[..., Any]) -> Callable[..., Any]:
         check_writable(self)
         if takes_out and not is_recorded((self, *args, *kwargs.values())):
             return function(self, *args, **kwargs, out=self)  # type: ignore[no-any-return]
-        return write(self, function(self, *args, **kwargs))
+        value = function(self, *args, **kwargs)
+        if isinstance(value._node, Node):
+            value._node.line = user_line()
+        return write(self, value)
 
     method.__name__ = f"{function.__name__}_"
     method.__doc__ = f"``{function.__name__}``, written into this tensor."

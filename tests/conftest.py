@@ -12,14 +12,14 @@ from autograd_gpu import backends
 CUDA_MISSING = backends.why_no_cuda()
 
 
-@pytest.fixture(
-    params=[
-        "cpu",
-        pytest.param(
-            "cuda", marks=[pytest.mark.gpu, pytest.mark.skipif(CUDA_MISSING is not None, reason=str(CUDA_MISSING))]
-        ),
-    ]
-)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests marked ``gpu`` are skipped, saying why, where there is no CUDA device."""
+    for item in items:
+        if CUDA_MISSING is not None and item.get_closest_marker("gpu"):
+            item.add_marker(pytest.mark.skip(reason=CUDA_MISSING))
+
+
+@pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
 def device(request: pytest.FixtureRequest) -> str:
     """Each test that takes ``device`` runs on NumPy and, where a CUDA device is there, on CuPy."""
     return str(request.param)

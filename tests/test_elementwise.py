@@ -5,7 +5,16 @@ from typing import Any
 import numpy as np
 import pytest
 from elementwise import (
-    DIFFERENTIABLE, NOT_IN_TORCH, OPS, cotangent, differentiable, ids, sample, taken, tensors, torch_function,
+    DIFFERENTIABLE,
+    NOT_IN_TORCH,
+    OPS,
+    cotangent,
+    differentiable,
+    ids,
+    sample,
+    taken,
+    tensors,
+    torch_function,
 )  # fmt: skip
 from numpy.testing import assert_allclose, assert_array_equal
 from support import assert_same, difference_quotient, host, ours, theirs

@@ -300,7 +300,7 @@ def test_casting_complex_to_real_warns_once_here(device):
 def test_ndarrays_and_tensors_compute_together(device):
     x = ours(np.array([1.0, 2.0]), device, requires_grad=True)
     array = np.array([3.0, 4.0]) if device == "cpu" else ours(np.array([3.0, 4.0]), device).array
-    for y in (array * x, x * array, array - x, array / x, array < x, array**x):
+    for y in (array * x, x * array, array - x, array / x, array < x, array**x, array @ x, x @ array):
         assert type(y) is ag.Tensor
         assert y.device == x.device
     (array * x).sum().backward()

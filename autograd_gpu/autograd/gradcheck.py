@@ -166,7 +166,7 @@ def _check_inputs(inputs: tuple[Any, ...]) -> None:
                 "will likely fail if all the inputs are not of double precision floating point or complex. ",
                 stacklevel=3,
             )
-        if any(stride == 0 and n > 1 for stride, n in zip(x.array.strides, x._shape, strict=True)):
+        if x.numel() and any(stride == 0 and n > 1 for stride, n in zip(x.array.strides, x._shape, strict=True)):
             raise GraphError(
                 f"The {i}th input has a dimension with stride 0. gradcheck only supports inputs that are "
                 "non-overlapping to be able to compute the numerical gradients correctly. You should call "
@@ -195,6 +195,8 @@ def _numerical(func: Callable[..., Any], inputs: tuple[Any, ...], x: Tensor, eps
         with np.errstate(all="ignore"):
             return [np.subtract(a, b, dtype=np.result_type(a, float)) / (2 * eps) for a, b in zip(ahead, behind, strict=True)]
 
+    if not x.numel():
+        return [np.zeros((0, y.numel())) for y in _as_tuple(func(*inputs))]
     columns = [slope(index, eps) for index in np.ndindex(*x._shape)]
     if x.dtype.is_complex:
         imaginary = [slope(index, 1j * eps) for index in np.ndindex(*x._shape)]

@@ -1,6 +1,7 @@
 """Formulas as text for people: docstrings and the README's table are made of it."""
 
 import ast
+import math
 
 from ..op import Op
 from .expr import fold, vjp
@@ -31,6 +32,8 @@ def _call(op: Op, *args: ast.expr) -> ast.expr:
 
 
 def _number(value: float) -> ast.expr:
+    if not math.isfinite(value):
+        return ast.Name(str(value))
     return ast.Constant(int(value) if value.is_integer() else value)
 
 

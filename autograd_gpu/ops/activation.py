@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from ..dtypes import uint8
+from ..dtypes import BOOL, COMPLEX, FLOAT, INT, uint8
 from ..errors import DtypeError
-from ..op import BOOL, COMPLEX, FLOAT, INT, Op, functional
+from ..op import Op, functional
 from . import _special
 from .choices import where
-from .elementwise import add, div, sub
 from .elementwise import abs as absolute
+from .elementwise import add, div, sub
 from .logic import logical_and, logical_or
 from .transcendental import erf, exp, log1p, sigmoid, tanh
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from ..dtypes import bool_, uint8
+from ..dtypes import COMPLEX, FLOAT, INT, bool_, uint8
 from ..errors import DtypeError
-from ..op import COMPLEX, FLOAT, INT, REAL, Op
+from ..op import REAL, Op
 from . import _cuda, _special
 from .logic import eq, ge, gt, isfinite, isnan, le, logical_and, logical_or, lt
 
@@ -16,7 +16,7 @@ def no_complex(sentence: str) -> dict[int, str]:
     return {COMPLEX: sentence}
 
 
-def _check_condition(condition: Any, input: Any, other: Any) -> None:
+def _check_condition(condition: Any, *_: Any) -> None:
     if condition.dtype not in (bool_, uint8):
         raise DtypeError(
             "where expected condition to be a boolean tensor, but got a tensor with dtype "
@@ -31,7 +31,7 @@ def _check_same_dtype(input: Any, values: Any) -> None:
 
 # fmt: off
 zero = Op("zero", "input", "decltype({0})(0)", None, "0", numpy=np.zeros_like, public=False)
-where = Op("where", "condition, input, other", "{0} ? {1} : {2}",
+where: Op = Op("where", "condition, input, other", "{0} ? {1} : {2}",
            lambda c, a, b, y: (None, where(c, 1, 0), where(c, 0, 1)), "input where condition, else other",
            numpy=np.where, conditions=(0,), check_dtypes=_check_condition, public=False)
 # fmt: on
@@ -55,7 +55,7 @@ def _extreme(name: str, sign: str, ufunc: np.ufunc, lost: Op, doc: str) -> Op:
 def _number_extreme(name: str, sign: str, ufunc: np.ufunc, wins: Op, doc: str) -> Op:
     """The larger or smaller of two, of which nan loses; a tie is the first one's."""
 
-    def partials(a: Any, b: Any, y: Any) -> tuple[Any, Any]:
+    def partials(a: Any, b: Any, _: Any) -> tuple[Any, Any]:
         first = logical_or(wins(a, b), isnan(b))
         return where(first, 1, 0), where(first, 0, 1)
 

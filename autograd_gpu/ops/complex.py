@@ -4,18 +4,19 @@ from typing import Any
 
 import numpy as np
 
+from ..dtypes import COMPLEX, FLOAT
 from ..errors import DtypeError
-from ..op import COMPLEX, FLOAT, TABLE, ArrayOp, Op, public
+from ..op import TABLE, ArrayOp, Op, public
 from . import _cuda, _special
 
 # fmt: off
-conj = Op("conj", "input", "conjugate({0})", lambda z, y: (1,), "complex conjugate of input",
+conj: Op = Op("conj", "input", "conjugate({0})", lambda z, y: (1,), "complex conjugate of input",
           numpy=np.conjugate, helpers=(_cuda.PARTS,), complex_vjp=lambda g, z, y: (conj(g),), public=False)
 real = Op("real", "input", "real_part({0})", lambda z, y: (1,), "real part of input", numpy=np.real, result="real",
           complex_vjp=lambda g, z, y: (g,), helpers=(_cuda.PARTS,), public=False)
 imag = Op("imag", "input", "imaginary_part({0})", lambda z, y: (0,), "imaginary part of input", numpy=np.imag,
           result="real", complex_vjp=lambda g, z, y: (times_i(g),), helpers=(_cuda.PARTS,), public=False)
-times_i = Op("times_i", "input", "decltype({0})(-{0}.imag(), {0}.real())", lambda z, y: (1,), "i · input",
+times_i: Op = Op("times_i", "input", "decltype({0})(-{0}.imag(), {0}.real())", lambda z, y: (1,), "i · input",
              numpy=_special.times_i, result="complex", complex_vjp=lambda g, z, y: (-times_i(g),), public=False)
 of_parts = Op("complex", "real, imag", "decltype({0})({0}.real(), {1}.real())", lambda a, b, y: (1, 1),
               "real + i · imag", numpy=_special.of_parts, result="complex", takes=(FLOAT,),
@@ -23,7 +24,7 @@ of_parts = Op("complex", "real, imag", "decltype({0})({0}.real(), {1}.real())", 
 
 # The parts share memory with the whole; a real gradient of a part fits the whole once it is cast.
 ArrayOp("real_view", "input", lambda z: z.real, lambda g: g, "real part", view=True, fits=True, node="SelectBackward0")
-ArrayOp("imag_view", "input", lambda z: z.imag, lambda g: TABLE.times_i(g), "imaginary part", view=True, fits=True,
+ArrayOp("imag_view", "input", lambda z: z.imag, times_i, "imaginary part", view=True, fits=True,
         node="SelectBackward0")
 # fmt: on
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ..dtypes import of_scalar
+from ..dtypes import BOOL, COMPLEX, FLOAT, INT, of_scalar
 from ..errors import DtypeError
-from ..op import BOOL, COMPLEX, FLOAT, INT, NUMBER, REAL, Op
+from ..op import NUMBER, REAL, Op
 from . import _cuda, _special
 from .choices import no_complex, where
 from .complex import conj, real, times_i
@@ -79,7 +79,7 @@ sub_scaled = Op("sub_scaled", "input, other, alpha", "{0} - {2} * {1}", lambda a
 rsub_scaled = Op("rsub_scaled", "input, other, alpha", "{1} - {2} * {0}", lambda a, b, c, y: (-c, 1, None),
                  "other - alpha · input", numpy=_special.rsub_scaled, check_dtypes=_check_alpha,
                   takes=NUMBER, refusals=BOOLS_IN_SUB,
-                 mixed=BOOL_IN_SUB, numbers=(2,), node=rsub.node, nodes={(1, 2): "RsubBackward1"}, title="rsub", public=False)
+                 mixed=BOOL_IN_SUB, numbers=(2,), node=rsub.node, nodes={(1,): "RsubBackward1"}, title="rsub", public=False)
 addcmul = Op("addcmul", "input, tensor1, tensor2, value=1", "{0} + {3} * {1} * {2}",
              lambda a, b, c, v, y: (1, c * v, b * v, None), "input + value · tensor1 · tensor2",
              numpy=_special.addcmul, takes=NUMBER, numbers=(3,))
@@ -146,7 +146,7 @@ sign = Op("sign", "input", "unit({0})", lambda x, y: (0,), "-1, 0 or 1", numpy=_
 sgn = Op("sgn", "input", "unit({0})", lambda x, y: (0,), "input / |input|, 0 at 0", numpy=_special.sgn,
          helpers=(_cuda.SIGN,),
          complex_vjp=lambda g, z, y: (where(eq(z, 0), 0, (g - real(g * conj(y)) * y) / abs(z)),))
-abs = Op("abs", "input", "abs({0})", lambda x, y: (sgn(x),), "absolute value of input", numpy=np.absolute,
+abs: Op = Op("abs", "input", "abs({0})", lambda x, y: (sgn(x),), "absolute value of input", numpy=np.absolute,
          result="real", takes=NUMBER, complex_vjp=lambda g, z, y: (g * sgn(z),), aliases=("absolute",))
 angle = Op("angle", "input", "angle({0})", lambda x, y: (0,), "the angle of input in the complex plane, in radians",
            numpy=_special.angle, result="real float", helpers=(_cuda.ANGLE,), in_place=False,

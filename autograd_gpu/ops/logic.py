@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from ..dtypes import COMPLEX, INT
 from ..errors import DtypeError
-from ..op import ANY, COMPLEX, INT, INTEGRAL, REAL, TABLE, Op, public
+from ..op import ANY, INTEGRAL, REAL, TABLE, Op, public
 from . import _cuda, _special
 
 # --- comparisons ----------------------------------------------------------------------------------
@@ -13,9 +14,7 @@ from . import _cuda, _special
 
 def _comparison(name: str, sign: str, ufunc: np.ufunc, *aliases: str, takes: tuple[int, ...] = REAL) -> Op:
     cuda, doc = f"{{0}} {sign} {{1}}", f"input {sign} other"
-    return Op(
-        name, "input, other", cuda, None, doc, numpy=ufunc, result="bool", takes=takes, aliases=aliases
-    )
+    return Op(name, "input, other", cuda, None, doc, numpy=ufunc, result="bool", takes=takes, aliases=aliases)
 
 
 # fmt: off
@@ -101,9 +100,7 @@ signbit = _predicate(
 
 
 @public
-def isclose(
-    input: Any, other: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
-) -> Any:
+def isclose(input: Any, other: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Any:
     """Whether ``abs(input - other) <= atol + rtol * abs(other)``, elementwise; infinities must be equal.
 
     RuntimeError if the dtypes differ or a tolerance is negative. Source: torch.isclose.
@@ -125,9 +122,7 @@ def isclose(
 
 
 @public
-def allclose(
-    input: Any, other: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
-) -> bool:
+def allclose(input: Any, other: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
     """Whether all elements are close, see ``isclose``. Source: torch.allclose."""
     return bool(isclose(input, other, rtol, atol, equal_nan).array.all())
 

@@ -57,8 +57,7 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None, out: Any = 
     """
     if rounding_mode not in _QUOTIENTS:
         raise RuntimeError(
-            "div expected rounding_mode to be one of None, 'trunc', or 'floor' but found "
-            f"{rounding_mode!r}"
+            f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found {rounding_mode!r}"
         )
     return _QUOTIENTS[rounding_mode](input, other, out=out)
 
@@ -179,7 +178,7 @@ def where(condition: Any, input: Any = None, other: Any = None, *, out: Any = No
 
 @public(name="where", function_too=False)
 def where_method(input: Any, condition: Any, other: Any) -> Any:
-    """This tensor where ``condition`` is true, else ``other``. Source: torch.Tensor.where."""
+    """The tensor itself where ``condition`` is true, else ``other``. Source: torch.Tensor.where."""
     return choices.where(condition, input, other)
 
 

@@ -5,11 +5,12 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from ..op import BOOL, COMPLEX, FLOAT, NUMBER, REAL, Op
+from ..dtypes import BOOL, COMPLEX, FLOAT
+from ..op import NUMBER, REAL, Op
 from . import _cuda, _special
 from .choices import where
 from .complex import conj, imag, real
-from .elementwise import abs  # noqa: A004
+from .elementwise import abs
 from .logic import eq, logical_and, logical_or
 
 LN2, LN10 = 0.6931471805599453, 2.302585092994046
@@ -50,7 +51,7 @@ exp2 = Op("exp2", "input", "exp2({0})", lambda x, y: (y * LN2,), "2 to the power
           result="float", helpers=(_cuda.EXP,))
 expm1 = Op("expm1", "input", "exp_minus_1({0})", lambda x, y: (y + 1,), "exp(input) - 1", numpy=np.expm1, result="float",
            helpers=(_cuda.EXP,))
-log = Op("log", "input", "log({0})", lambda x, y: (1 / x,), "natural logarithm of input", numpy=np.log,
+log: Op = Op("log", "input", "log({0})", lambda x, y: (1 / x,), "natural logarithm of input", numpy=np.log,
          result="float", domain=(0.2, 3))
 log2 = Op("log2", "input", "log2({0})", lambda x, y: (1 / (x * LN2),), "logarithm of input to base 2",
           numpy=np.log2, result="float", domain=(0.2, 3))
@@ -85,7 +86,7 @@ clamped_logit = Op("clamped_logit", "input, eps",
 # --- angles ---------------------------------------------------------------------------------------
 
 sin = Op("sin", "input", "sin({0})", lambda x, y: (cos(x),), "sine of input", numpy=np.sin, result="float")
-cos = Op("cos", "input", "cos({0})", lambda x, y: (-sin(x),), "cosine of input", numpy=np.cos, result="float")
+cos: Op = Op("cos", "input", "cos({0})", lambda x, y: (-sin(x),), "cosine of input", numpy=np.cos, result="float")
 tan = Op("tan", "input", "tan({0})", lambda x, y: (1 + y * y,), "tangent of input", numpy=np.tan, result="float",
          domain=(-1, 1))
 asin = Op("asin", "input", "asin({0})", lambda x, y: (rsqrt(1 - x * x),), "inverse sine of input", numpy=np.arcsin,
@@ -113,7 +114,7 @@ rad2deg = Op("rad2deg", "input", "{0} * decltype({0})(57.29577951308232)", lambd
 
 sinh = Op("sinh", "input", "sinh({0})", lambda x, y: (cosh(x),), "hyperbolic sine of input", numpy=np.sinh,
           result="float")
-cosh = Op("cosh", "input", "cosh({0})", lambda x, y: (sinh(x),), "hyperbolic cosine of input", numpy=np.cosh,
+cosh: Op = Op("cosh", "input", "cosh({0})", lambda x, y: (sinh(x),), "hyperbolic cosine of input", numpy=np.cosh,
           result="float")
 tanh = Op("tanh", "input", "tanh({0})", lambda x, y: (1 - y * y,), "hyperbolic tangent of input", numpy=np.tanh,
           result="float", functional=True)
@@ -135,9 +136,9 @@ erfinv = Op("erfinv", "input", "erfinv({0})", lambda x, y: (HALF_ROOT_PI * exp(y
             numpy=special.erfinv, result="float", takes=REAL, domain=(-0.9, 0.9))
 lgamma = Op("lgamma", "input", "lgamma({0})", lambda x, y: (digamma(x),), "log |Γ(input)|", numpy=_special.lgamma,
             result="float", takes=REAL, domain=(0.2, 3))
-digamma = Op("digamma", "input", "digamma({0})", lambda x, y: (polygamma(x, 1),), "derivative of lgamma",
+digamma: Op = Op("digamma", "input", "digamma({0})", lambda x, y: (polygamma(x, 1),), "derivative of lgamma",
              numpy=special.psi, result="float", takes=REAL, domain=(0.2, 3), helpers=(_cuda.DIGAMMA,))
-polygamma = Op("polygamma", "input, n", "polygamma({0}, {1})", lambda x, n, y: (polygamma(x, n + 1), None),
+polygamma: Op = Op("polygamma", "input, n", "polygamma({0}, {1})", lambda x, n, y: (polygamma(x, n + 1), None),
                "n-th derivative of digamma", numpy=_special.polygamma, result="float", takes=REAL, domain=(0.2, 3),
                numbers=(1,), helpers=(_cuda.DIGAMMA, _cuda.POLYGAMMA), public=False)
 # fmt: on
