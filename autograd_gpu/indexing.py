@@ -17,7 +17,7 @@ from .modes import modes
 from .op import TABLE
 from .ops.index import ALIAS, SELECT, check_mask, on_device_of, placed_indices, values_for
 from .ops.number import as_element, is_number
-from .ops.shape import expanded_size
+from .ops.shape import Shape, expanded_size
 from .shapes import broadcast
 from .tensor import LEAF, Tensor, wrap
 from .views import check_memory, check_writable, is_recorded, write, written_by_user
@@ -76,7 +76,26 @@ def _fitted(value: Tensor, target: Tensor) -> Tensor:
     expanded_size(value._shape, shape, value.dtype.typename)
     if value._type is not target._type:
         value = cast_like(value, target)
+    elif target._type.backend.shares_memory(value.array, target.array):
+        value = _apart(value, target)
     return value if value._shape == shape else TABLE.expand(value, size=shape)
+
+
+def _apart(value: Tensor, target: Tensor) -> Tensor:
+    """``value``, a copy of it if it may overlap ``target``; GraphError if it surely does, unless it is the same."""
+    starts = value.data_ptr(), target.data_ptr()
+    if starts[0] == starts[1] and value.array.strides == target.array.strides:
+        return value
+    arrays = value.array, target.array
+    if all(array.flags.c_contiguous or array.flags.f_contiguous for array in arrays):
+        ends = [start + array.nbytes for start, array in zip(starts, arrays, strict=True)]
+        if max(starts) >= min(ends):
+            return value
+        raise GraphError(
+            "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single "
+            "memory location. Please clone() the tensor before performing the operation."
+        )
+    return TABLE.clone(value)  # type: ignore[no-any-return]
 
 
 def cast_like(value: Tensor, target: Tensor) -> Tensor:
@@ -100,11 +119,10 @@ def _assign(target: Tensor, value: Any, op: Any) -> Tensor:
 
 def _store(tensor: Tensor, array: Any, value: Any) -> None:
     """Write ``value`` into ``array``, a part of the memory of ``tensor``; nothing is recorded."""
-    backend = tensor._type.backend
     if isinstance(value, Tensor):
         value = _fitted(value.detach(), wrap(array, tensor._type)).array
         check_memory(array)
-    with backend.Scope(tensor.device):
+    with tensor._type.backend.Scope(tensor.device):
         array[...] = value
     written_by_user(tensor._counter, "")
 
@@ -120,17 +138,21 @@ def _assign_picked(self: Tensor, key: Key, value: Any) -> None:
         if value._type.device is not part._type.device:
             value = TABLE.to(value, type_=part._type.with_dtype(value.dtype))
         value = values_for(part, value, indices, params)
-    plain = params["merged"] is None or part.array.flags.c_contiguous
-    if plain and not is_recorded((part, value)):
-        if isinstance(value, Tensor):
-            check_memory(part.array)
-        array = part.array if params["merged"] is None else part.array.reshape(params["merged"])
-        raw = value.array if isinstance(value, Tensor) else value
-        with part._type.backend.Scope(part.device):
-            part._type.backend.indexing.put(array, [index.array for index in indices], params["dims"], raw)
-        written_by_user(part._counter, "")
-    else:
+    if is_recorded((part, value)) or (params["merged"] is not None and not part.array.flags.c_contiguous):
         write(part, TABLE.index_put(part, value, *indices, **params, accumulate=False))
+    else:
+        _put(part, value, [index.array for index in indices], **params)
+
+
+def _put(part: Tensor, value: Any, indices: list[Any], dims: Shape, merged: Shape | None) -> None:
+    """Write ``value`` to where ``indices`` say, in the memory of ``part``; nothing is recorded."""
+    array = part.array if merged is None else part.array.reshape(merged)
+    if isinstance(value, Tensor):
+        check_memory(array)
+        value = value.array
+    with part._type.backend.Scope(part.device):
+        part._type.backend.indexing.put(array, indices, dims, value)
+    written_by_user(part._counter, "")
 
 
 def _is_one_mask(key: Key) -> bool:

@@ -73,7 +73,10 @@ class ArrayNode(Node):
         if name.startswith("_saved_"):
             if (place := saved_names(self.op).get(name)) is not None:
                 value = self.restore()[place] if self.saved != () else None
-                return value.item() if place in self.hidden and isinstance(value, Tensor) else value
+                if isinstance(self.op, ArrayOp):
+                    return self.restore()[place : len(self.parents)] if place == self.op.starred else value
+                is_number = place in self.hidden and place not in self.op.conditions  # type: ignore[attr-defined]
+                return value.item() if is_number and isinstance(value, Tensor) else value
             if (params := getattr(self, "params", None)) is not None and name[7:] in params:
                 return params[name[7:]]
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")

@@ -283,7 +283,6 @@ def give_history(tensor: Tensor, node: Any) -> None:
 
 def in_place(function: Callable[..., Any]) -> Callable[..., Any]:
     """The method that runs ``function`` on a tensor and writes the result into it."""
-
     takes_out = "out" in inspect.signature(function).parameters
 
     def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:

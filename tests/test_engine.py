@@ -520,7 +520,7 @@ def saved_attributes(m, device):
         product.grad_fn._saved_self is x,
         product.grad_fn._saved_other,
         scaled.grad_fn._saved_self,
-        scaled.grad_fn._saved_other.item(),
+        float(scaled.grad_fn._saved_other),
         power.grad_fn._saved_self,
         power.grad_fn._saved_exponent,
         exponential.grad_fn._saved_result,

@@ -395,6 +395,28 @@ def test_a_changed_index_is_noticed():
         y.sum().backward()
 
 
+def test_nodes_tell_what_they_saved_and_where_they_lead():
+    x, index = ag.ones(3, 3, requires_grad=True), ag.tensor([0, 1])
+    node = x[:, index].grad_fn
+    assert [saved.tolist() for saved in node._saved_indices] == [[0, 1]]
+    assert len(node.next_functions) == 1
+    node = x.gather(1, ag.tensor([[2]])).grad_fn
+    assert node._saved_index.tolist() == [[2]]
+    assert node._saved_dim == 1
+
+
+def test_inference_tensors_are_written_to_in_inference_mode_alone():
+    with ag.inference_mode():
+        x = ag.zeros(3)
+        x[0] = 1
+        x[ag.tensor([1])] = 2
+        x[1:].zero_()
+    assert x.tolist() == [1.0, 0.0, 0.0]
+    with pytest.raises(RuntimeError, match="Inplace update to inference tensor outside InferenceMode"):
+        x[0] = 3
+    assert x.tolist() == [1.0, 0.0, 0.0]
+
+
 def test_a_changed_mask_does_not_matter():
     x, mask = ag.ones(3, requires_grad=True), ag.tensor([True, False, True])
     y = x[mask]
@@ -462,6 +484,37 @@ def test_memory_is_written_to_directly_where_nothing_is_recorded(device):
     assert host(x).tolist() == [[1, 1, 4], [2, 3, 4]]
     assert x._version == 4
     assert not x.requires_grad
+
+
+OVERLAP = (
+    "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory "
+    "location. Please clone() the tensor before performing the operation."
+)
+
+
+@pytest.mark.parametrize("statement", ["x[1:] = x[:-1]", "x[1:].copy_(x[:-1])", "x.copy_(x.t())"])
+def test_memory_that_overlaps_itself_is_not_copied(statement, device):
+    torch = pytest.importorskip("torch")
+    for x in (ours(np.arange(9.0).reshape(3, 3), device), torch.arange(9.0).reshape(3, 3)):
+        before = host(x).copy()
+        with pytest.raises(RuntimeError) as caught:
+            exec(statement, {"x": x})
+        assert str(caught.value) == OVERLAP
+        np.testing.assert_array_equal(host(x), before)
+
+
+def test_parts_of_the_same_memory_are_copied_to_each_other(device):
+    x = ours(np.arange(9.0).reshape(3, 3), device)
+    x[0] = x[2]
+    x[:, 0] = x[:, 1]
+    x[1:, :2] = x[:2, :2]
+    x[[0, 1]] = x[[1, 0]]
+    assert host(x).tolist() == [[7, 7, 5], [7, 7, 8], [4, 4, 8]]
+    x.copy_(x)
+    y = ours(np.arange(4.0), device, requires_grad=True) * 1
+    y[::2] = y[1::2]
+    y.sum().backward()
+    assert host(y).tolist() == [1, 1, 3, 3]
 
 
 def test_copy_crosses_devices():

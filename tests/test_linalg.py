@@ -407,8 +407,22 @@ def test_einsum_without_operands_says_what_it_needs():
         ag.einsum(ag.ones(2), [60])
 
 
-def test_a_number_is_no_operand_of_a_matrix_product():
-    with pytest.raises(TypeError):
-        ag.ones(2, 2) @ 3
-    with pytest.raises(TypeError):
-        3 @ ag.ones(2, 2)
+@pytest.mark.parametrize("text", ["x @ 3", "3 @ x", "x @ True", "x @ 'a'"])
+def test_only_tensors_and_arrays_are_operands_of_the_operator(text):
+    torch = pytest.importorskip("torch")
+    messages = set()
+    for t in (ag, torch):
+        with pytest.raises(TypeError) as caught:
+            eval(text, {"x": t.ones(2, 2)})
+        messages.add(str(caught.value))
+    assert len(messages) == 1
+
+
+def test_arrays_are_operands(device):
+    x, array = ours(np.ones((2, 2)), device, requires_grad=True), np.arange(4.0).reshape(2, 2)
+    if device == "cuda":
+        array = x._type.backend.from_host(array)
+    for y in (array @ x, x @ array):
+        assert isinstance(y, ag.Tensor)
+        assert y.requires_grad
+    assert host(array @ x).tolist() == [[1, 1], [5, 5]]

@@ -24,8 +24,8 @@ of_parts = Op("complex", "real, imag", "decltype({0})({0}.real(), {1}.real())", 
 
 # The parts share memory with the whole; a real gradient of a part fits the whole once it is cast.
 ArrayOp("real_view", "input", lambda z: z.real, lambda g: g, "real part", view=True, fits=True, node="SelectBackward0")
-ArrayOp("imag_view", "input", lambda z: z.imag, times_i, "imaginary part", view=True, fits=True,
-        node="SelectBackward0")
+ArrayOp("imag_view", "input", lambda z: z.imag, lambda g: times_i(g),  # noqa: PLW0108  a rule's arguments have names
+        "imaginary part", view=True, fits=True, node="SelectBackward0")
 # fmt: on
 
 
