@@ -128,7 +128,7 @@ TENSOR_OR_NUMBER = """
             x{i} = {operand}.array
             n{i} = {operand}._node
             v{i} = {operand}._counter
-        elif ({operand}.__class__ is float or {operand}.__class__ is int) and type_.dtype.category >= FLOAT:
+        elif {operand}.__class__ in REAL_NUMBERS and type_.dtype.category >= FLOAT:
             x{i} = number({operand}, type_)
             n{i} = None
             v{i} = UNWRITTEN{count}
@@ -136,7 +136,7 @@ TENSOR_OR_NUMBER = """
             return {otherwise}"""
 
 NUMBER = """
-        if {operand}.__class__ is not float and {operand}.__class__ is not int:
+        if {operand}.__class__ not in REAL_NUMBERS or type_.dtype.category < FLOAT:
             return {otherwise}
         x{i} = number({operand}, type_)
         n{i} = None
@@ -262,7 +262,7 @@ def function_of(op: Op, flavour: Flavour = FUNCTION) -> Callable[..., Any]:
     namespace: dict[str, Any] = {
         "Anomaly": Anomaly, "FLOAT": FLOAT, "Frozen": Frozen, "LEAF": LEAF, "Tensor": Tensor,
         "UNWRITTEN": UNWRITTEN, "Version": Version, "apply_elementwise": apply_elementwise,
-        "asarray": np.asarray, "broadcast": broadcast, "compute": op.numpy,
+        "REAL_NUMBERS": (float, int), "asarray": np.asarray, "broadcast": broadcast, "compute": op.numpy,
         "getframe": sys._getframe, "is_operand": is_operand, "modes": modes,
         "new": object.__new__, "next_sequence": next_sequence, "number": number, "op": op,
         "overwrite": in_place(DIRECT[op.name]) if flavour is FUNCTIONAL else None,

@@ -39,7 +39,7 @@ def setitem(self: Tensor, key: Any, value: Any) -> None:
     """Write ``value`` (a number, Tensor or array, which is broadcast and cast) into the part that ``key`` names."""
     parsed = parse(self, key, to_write=True)
     value = assignable(value, self)
-    check_part_writable(self, parsed)
+    check_part_writable(self, parsed, value)
     if parsed.entries:
         _assign_picked(self, parsed, value)
     elif is_recorded((self, value)):
@@ -60,11 +60,11 @@ def assignable(value: Any, target: Tensor) -> Any:
     raise TypeError(f"can't assign a {type(value).__name__} to a torch.{target.dtype.typename}")
 
 
-def check_part_writable(tensor: Tensor, key: Key) -> None:
-    """Raise if autograd forbids to write to the part of ``tensor`` that ``key`` names."""
+def check_part_writable(tensor: Tensor, key: Key, value: Any) -> None:
+    """Raise if autograd forbids to write ``value`` to the part of ``tensor`` that ``key`` names."""
     if tensor._node is LEAF and modes.grad and key.op is not None:
         raise GraphError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
-    check_writable(tensor)
+    check_writable(tensor, value)
 
 
 def _fitted(value: Tensor, target: Tensor) -> Tensor:
@@ -73,18 +73,22 @@ def _fitted(value: Tensor, target: Tensor) -> Tensor:
     extra = len(value._shape) - len(shape)
     if extra > 0 and set(value._shape[:extra]) == {1}:
         value = TABLE.view(value, size=value._shape[extra:])
-    expanded_size(value._shape, shape, value.dtype.typename)
+    if value._shape != shape:
+        expanded_size(value._shape, shape, value.dtype.typename)
     if value._type is not target._type:
         value = cast_like(value, target)
-    elif target._type.backend.shares_memory(value.array, target.array):
+    if value._shape != shape:
+        value = TABLE.expand(value, size=shape)
+    if target._type.backend.shares_memory(value.array, target.array):
         value = _apart(value, target)
-    return value if value._shape == shape else TABLE.expand(value, size=shape)
+    return value
 
 
 def _apart(value: Tensor, target: Tensor) -> Tensor:
     """``value``, a copy of it if it may overlap ``target``; GraphError if it surely does, unless it is the same."""
     starts = value.data_ptr(), target.data_ptr()
-    if starts[0] == starts[1] and value.array.strides == target.array.strides:
+    strides = zip(value._shape, value.array.strides, target.array.strides, strict=True)
+    if starts[0] == starts[1] and all(a == b for n, a, b in strides if n > 1):
         return value
     arrays = value.array, target.array
     if all(array.flags.c_contiguous or array.flags.f_contiguous for array in arrays):
@@ -192,6 +196,7 @@ class Indexing(Tensor):
         >>> torch.zeros(3).copy_(torch.tensor([1, 2, 3]))
         tensor([1., 2., 3.])
         """
+        check_writable(self, src)
         if is_number(src):
             src = as_element(src, self.dtype)
         elif not isinstance(src, Tensor):
@@ -219,7 +224,7 @@ class Indexing(Tensor):
 
 def _write_over(tensor: Tensor, value: Any, op: Any) -> Tensor:
     """Write ``value`` into all of ``tensor``, recorded by ``op`` if need be."""
-    check_writable(tensor)
+    check_writable(tensor, value)
     if is_recorded((tensor, value)):
         return _assign(tensor, value, op)
     _store(tensor, tensor.array, value)

@@ -132,7 +132,8 @@ class ArrayNode(Node):
 
 def made_by(node: Node) -> str:
     """The operation that made ``node``, as torch's messages call it: ``Mul`` for MulBackward0."""
-    return node.name().rpartition("Backward")[0] or node.name()
+    name, _, number = node.name().rpartition("Backward")
+    return name + ("" if number == "0" else number) if name else number
 
 
 def stale(array: Any, maker: tuple[Node | None, int], counter: Version, before: int, node: Node) -> str:

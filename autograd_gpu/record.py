@@ -123,7 +123,8 @@ def apply_elementwise(op: Op, operands: tuple[Any, ...], out: Tensor | None = No
     computed, result = types_of(op, tuple([kind_of(value) for value in values]), get_default_dtype())
     raw = [_raw(value, computed) for value in values]
     if out is not None:
-        common_device(op, map(kind_of, (*tensors, out)))
+        if out._type.device is not computed.device:
+            common_device(op, map(kind_of, (*tensors, out)))
         views.check_out(op.title, out, tensors, result.dtype, shape)
         with computed.backend.Scope(computed.device):
             computed.backend.compute(op, raw, computed.dtype, result.dtype, out.array)

@@ -35,19 +35,20 @@ class Size(tuple[int, ...]):
 
 @lru_cache(maxsize=4096)
 def broadcast(x: Shape, y: Shape) -> Shape:
-    """The shape that ``x`` and ``y`` broadcast to; ShapeError names both sizes and the axis."""
+    """The shape that ``x`` and ``y`` broadcast to; ShapeError names both sizes and the last axis that differs."""
     if x == y:
         return x
     ndim = max(len(x), len(y))
     result = []
-    for axis, (a, b) in enumerate(zip((1,) * (ndim - len(x)) + x, (1,) * (ndim - len(y)) + y, strict=True)):
+    pairs = zip((1,) * (ndim - len(x)) + x, (1,) * (ndim - len(y)) + y, strict=True)
+    for axis, (a, b) in reversed(list(enumerate(pairs))):
         if a != b and 1 not in (a, b):
             raise ShapeError(
                 f"The size of tensor a ({a}) must match the size of tensor b ({b}) "
                 f"at non-singleton dimension {axis}"
             )
         result.append(b if a == 1 else a)
-    return tuple(result)
+    return tuple(result[::-1])
 
 
 def dim_of(dim: int, ndim: int) -> int:

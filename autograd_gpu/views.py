@@ -9,14 +9,15 @@ docs/source/notes/autograd.rst and torch/csrc/autograd/variable.h.
 import inspect
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import backends
+from .backends import Type, type_of
 from .dtypes import dtype
-from .engine import Node, Version
+from .engine import Node, Parts, Version
 from .errors import GraphError, ShapeError
 from .modes import modes
-from .nodes import Alias, ArrayNode, array_node_class, describe, enter, made_by
+from .nodes import Alias, ArrayNode, array_node_class, describe, enter, fit, made_by
 from .op import TABLE, ArrayOp
 from .tensor import LEAF, Frozen, Tensor, user_line, wrap
 
@@ -52,17 +53,46 @@ def track(
         base._views.add(out)
 
 
+class Step(NamedTuple):
+    """One step from a base to a view: an operation and what it was applied to."""
+
+    op: ArrayOp
+    params: dict[str, Any]
+    place: int | None  # which of several results
+    type: Type
+    shape: tuple[int, ...]
+
+
+def walk(x: Any, steps: Steps) -> tuple[Any, list[Step]]:
+    """The view of ``x`` (an array or a Tensor) that ``steps`` lead to, and the way there."""
+    path, way = [], []
+    while steps:
+        steps, *last = steps
+        path.append(last)
+    for op, params, i in reversed(path):
+        y = op(x, **params)
+        several = isinstance(y, tuple)
+        way.append(Step(op, params, i if several else None, x._type if isinstance(x, Tensor) else type_of(x), x.shape))
+        x = y[i] if several else y
+    return x, way
+
+
 def replay(x: Any, steps: Steps) -> Any:
     """The view of ``x`` (an array or a Tensor) that ``steps`` lead to."""
-    path = []
-    while steps:
-        steps, *step = steps
-        path.append(step)
-    for op, params, i in reversed(path):
-        x = op(x, **params)
-        if isinstance(x, tuple):
-            x = x[i]
-    return x
+    return walk(x, steps)[0]
+
+
+def adjoint(g: Any, way: list[Step]) -> Any:
+    """The cotangent of a base, given that of its view."""
+    for op, params, place, type_, shape in reversed(way):
+        named = {**params, "g": g if place is None else Parts({place: g}), "shape": shape}
+        (rule,), (names,) = op.rules, op.needs
+        if rule is None:
+            raise GraphError(f"derivative for aten::{op.name} is not implemented")
+        g = rule(**{name: named[name] for name in names or ()})
+        if op.fits:
+            g = fit(g, type_, shape)
+    return g
 
 
 def layout(array: Any) -> tuple[int, ...]:
@@ -87,9 +117,8 @@ ArrayOp("write_view", "base, value", _written,
         {"base": lambda g, steps, order: TABLE.write_view(g, TABLE.zeros_like(replay(g, steps)), steps=steps, order=order),
          "value": lambda g, steps: replay(g, steps)},
         "a copy of base with value in one of its views", node="CopySlices")
-ArrayOp("view_anew", "base", lambda base, steps, order: replay(base, steps),
-        lambda g, shape, steps, order: TABLE.write_view(TABLE.zeros_of(g, size=shape), g, steps=steps, order=order),
-        "a view of base, derived from it again after base was written to", node="AsStridedBackward0", view=True)
+ArrayOp("view_anew", "base", lambda base, way: base, adjoint,
+        "a view of base, derived from it again after base was written to", node="AsStridedBackward0")
 # fmt: on
 
 FORBIDDEN = {
@@ -140,16 +169,19 @@ class Underived(ArrayNode):
     recorded_pullback = pullback
 
 
-def check_writable(tensor: Tensor) -> None:
-    """Raise if autograd forbids to write to ``tensor`` here."""
+def check_writable(tensor: Tensor, *operands: Any) -> None:
+    """Raise if autograd forbids to write to ``tensor`` here what is made of ``operands``."""
     if isinstance(tensor._counter, Frozen) and not modes.inference:
         raise GraphError(
             "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a "
             "normal tensor before doing inplace update.See https://github.com/pytorch/rfcs/pull/17 for more details."
         )
-    if not (modes.grad and tensor.requires_grad):
+    if not modes.grad:
         return
-    check_view_writable(tensor)
+    if tensor.requires_grad or is_recorded(operands):
+        check_view_writable(tensor)
+    if not tensor.requires_grad:
+        return
     if tensor._base is not None and tensor._base.is_leaf:
         raise GraphError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
     if tensor._node is LEAF:
@@ -225,6 +257,7 @@ def keep_old_values(node: Any, tensor: Tensor, value: Tensor) -> None:
             for s in node.saved
         )
         node.counters = tuple(Version() if c is tensor._counter else c for c in node.counters)
+        node.expected = tuple(c.count for c in node.counters)
 
 
 def refer_to_written(node: Any, tensor: Tensor, value: Tensor) -> None:
@@ -258,7 +291,7 @@ def rebase(tensor: Tensor, edge: Any) -> None:
             enter(lost, (base._edge,))
             give_history(view, lost)
         else:
-            params = {"steps": view._steps, "order": layout(base.array)}
+            params = {"way": walk(base.array, view._steps)[1]}
             give_history(view, _node_of("view_anew", params, (base._edge,), (base._shape,)))
 
 
@@ -286,9 +319,9 @@ def in_place(function: Callable[..., Any]) -> Callable[..., Any]:
     takes_out = "out" in inspect.signature(function).parameters
 
     def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        check_writable(self)
         if takes_out and not is_recorded((self, *args, *kwargs.values())):
             return function(self, *args, **kwargs, out=self)  # type: ignore[no-any-return]
+        check_writable(self, *args, *kwargs.values())
         value = function(self, *args, **kwargs)
         if isinstance(value._node, Node):
             value._node.line = user_line()
@@ -301,7 +334,11 @@ def in_place(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def is_recorded(operands: tuple[Any, ...]) -> bool:
     """Whether an operation on ``operands`` is recorded here."""
-    return modes.grad and any(isinstance(t, Tensor) and t._node is not None for t in operands)
+    if modes.grad:
+        for operand in operands:
+            if isinstance(operand, Tensor) and operand._node is not None:
+                return True
+    return False
 
 
 def check_out(name: str, out: Tensor, tensors: list[Tensor], d: dtype, shape: tuple[int, ...]) -> None:

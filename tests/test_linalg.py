@@ -245,16 +245,41 @@ def test_a_backward_pass_of_products_stays_on_the_device(rng):
 
 
 @on_gpu
-def test_a_matrix_product_is_one_call_of_cublas_and_so_is_each_gradient(rng):
+@pytest.mark.parametrize("shapes", [((4, 3), (3, 5)), ((2, 4, 3), (2, 3, 5))], ids=str)
+def test_a_product_is_one_call_of_cublas_and_so_is_each_gradient(shapes, rng):
     cudasim = pytest.importorskip("cudasim")
-    x, z = (ours(random(rng, s, "float32"), "cuda", requires_grad=True) for s in ((4, 3), (3, 5)))
+    x, z = (ours(random(rng, s, "float32"), "cuda", requires_grad=True) for s in shapes)
     with cudasim.trace() as forward:
         y = x @ z
-    g = ours(random(rng, (4, 5), "float32"), "cuda")
+    g = ours(random(rng, tuple(y.shape), "float32"), "cuda")
     with cudasim.trace() as backward:
         grad(y, (x, z), g)
     assert (len(forward.blas), len(forward.kernels)) == (1, 0)
     assert (len(backward.blas), len(backward.kernels)) == (2, 0)
+
+
+@on_gpu
+@pytest.mark.parametrize("dtype", ["float32", "complex128", "float16"])
+def test_batches_of_all_layouts_are_multiplied_on_a_gpu(dtype, rng):
+    def layouts(n, m):
+        big = ours(random(rng, (4, 3 * n, 3 * m), dtype), "cuda").array
+        yield big[:, :n, :m].copy()
+        yield big.ravel()[: 4 * n * m].reshape(4, m, n).swapaxes(1, 2)
+        yield big[:, ::3, :m]
+        yield big[:, :n, ::3]
+        yield big[::-1, :n, :m]
+        yield big[:1, :n, :m]
+        yield big.ravel()[: n * m].reshape(1, n, m).repeat(4, axis=0)
+        yield big.ravel()[: n * 4 * m].reshape(n, 4, m).swapaxes(0, 1)
+        yield big[:, :1, :m] + 0 * big[:, :n, :m]
+
+    for n, k, m in ((2, 3, 4), (1, 3, 1), (2, 1, 3)):
+        for a in layouts(n, k):
+            for b in layouts(k, m):
+                x, z = ag.as_tensor(a), ag.as_tensor(b)
+                np.testing.assert_allclose(
+                    host(x @ z), host(x) @ host(z), rtol=1e-4, atol=1e-5 if dtype != "float16" else 5e-3
+                )
 
 
 def test_linear_has_torchs_graph():
@@ -421,7 +446,7 @@ def test_only_tensors_and_arrays_are_operands_of_the_operator(text):
 def test_arrays_are_operands(device):
     x, array = ours(np.ones((2, 2)), device, requires_grad=True), np.arange(4.0).reshape(2, 2)
     if device == "cuda":
-        array = x._type.backend.from_host(array)
+        array = x._type.backend.from_host(array, x.device)
     for y in (array @ x, x @ array):
         assert isinstance(y, ag.Tensor)
         assert y.requires_grad

@@ -216,9 +216,10 @@ def test_errors_say_what_torchs_say(write: str) -> None:
         "x": ag.tensor([1.0, 2.0]), "x3": ag.tensor([1.0, 2.0, 3.0]), "i": ag.tensor([1, 2]), "z": ag.tensor([0, 1]),
         "b": ag.tensor([True, False]), "c": ag.tensor([1j, 2j]), "ag": ag, "F": F,
     }  # fmt: skip
-    with pytest.raises(RuntimeError) as caught:
-        eval(write, names)
-    assert str(caught.value) == ERRORS[write]
+    for _ in range(2):  # the second call may take another road
+        with pytest.raises(RuntimeError) as caught:
+            eval(write, names)
+        assert str(caught.value) == ERRORS[write]
 
 
 def test_inverting_floats_is_a_type_error() -> None:
@@ -496,3 +497,10 @@ def test_a_zero_dim_cpu_tensor_joins_a_device() -> None:
     y.sum().backward()
     assert str(y.device) == "cuda:0"
     assert x.grad.tolist() == [3, 3]
+
+
+@pytest.mark.parametrize("name", ["expit", "gammaln", "psi", "erfinv", "logit", "exp2", "sinc", "round"])
+def test_special_has_torchs_names(name: str) -> None:
+    torch = pytest.importorskip("torch")
+    x = np.array([0.2, 0.7])
+    assert_same(getattr(ag.special, name)(ours(x)), getattr(torch.special, name)(theirs(x)))

@@ -14,6 +14,7 @@ from ..dtypes import of as dtype_of
 from ..errors import MissingCuda
 from . import _cupy_index as indexing  # noqa: F401  a part of this backend
 from . import _numpy
+from ._cupy_matmul import matmul as matmul  # noqa: PLC0414  a part of this backend
 from ._philox import Philox as Stream  # noqa: F401  a part of this backend
 
 if TYPE_CHECKING:
@@ -117,11 +118,6 @@ def compute(op: "Op", operands: tuple[Any, ...], computed: dtype, result: dtype,
     expression = op.cuda.format(*(f"x{i}" for i in range(len(operands))))
     body = f"out0 = {expression};"
     return launch(f"fwd_{op.name}", operands, inputs, kinds, [result], body, out, op.helpers)
-
-
-def matmul(a: Any, b: Any) -> Any:
-    """``a @ b``: one cuBLAS call; 16-bit floats are summed in float32."""
-    return cupy.matmul(a, b)
 
 
 def scalar(value: complex, d: dtype) -> complex:

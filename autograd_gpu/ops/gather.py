@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..backends import _numpy, of
+from ..backends._numpy_index import first_outside
 from ..dtypes import int32, int64
 from ..errors import DtypeError, OutOfBounds, ShapeError
 from ..op import TABLE, ArrayOp, public
@@ -24,7 +25,7 @@ def check_bounds(x: Any, index: Any, dim: int, text: str, *, from_end: bool = Fa
     """OutOfBounds, saying ``text``, for an index on the CPU that is not within the axis (or, negative, from its end)."""
     if of(x) is _numpy and x.ndim:
         size = x.shape[dim]
-        if (wrong := _numpy.indexing.first_outside(index, -size if from_end else 0, size)) is not None:
+        if (wrong := first_outside(index, -size if from_end else 0, size)) is not None:
             raise OutOfBounds(text.format(index=wrong, dim=dim, size=size))
 
 

@@ -224,7 +224,7 @@ def expanded_size(shape: Shape, size: Shape, typename: str) -> Shape:
             f"expand(torch.{typename}{{{list(shape)}}}, size={list(size)}): the number of sizes provided "
             f"({len(size)}) must be greater or equal to the number of dimensions in the tensor ({len(shape)})"
         )
-    for i, (n, wanted) in enumerate(zip((None,) * new + tuple(shape), size, strict=True)):
+    for i, (n, wanted) in reversed(list(enumerate(zip((None,) * new + tuple(shape), size, strict=True)))):
         if n is None and wanted < 0:
             raise ShapeError(
                 f"The expanded size of the tensor ({wanted}) isn't allowed in a leading, non-existing dimension {i}"
