@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from . import backends, engine
+from . import backends, engine, planned
 from .dtypes import COMPLEX
 from .edges import AccumulateGrad, GradientEdge
 from .engine import Node, Parts
 from .errors import GraphError
-from .modes import modes
+from .modes import Anomaly, modes
 from .op import TABLE
 from .tensor import Tensor, wrap
 
@@ -109,8 +109,11 @@ def _passing(*, recorded: bool) -> Iterator[None]:
 def _run(
     seeds: list[tuple[Any, Any]], targets: frozenset[Any] | None, *, retain_graph: bool, recorded: bool
 ) -> tuple[dict[Any, Any], set[Any]]:
-    """``engine.run``, then the tensor hooks of the leaves that it reached."""
-    found, shared = engine.run(seeds, add=operator.add, targets=targets, retain_graph=retain_graph, recorded=recorded)
+    """The pass by a plan or else ``engine.run``, then the tensor hooks of the leaves that it reached."""
+    plannable = targets is None and not recorded and modes.fuse and not Anomaly.on
+    found, shared = (plannable and planned.run(seeds, retain_graph=retain_graph)) or engine.run(
+        seeds, add=operator.add, targets=targets, retain_graph=retain_graph, recorded=recorded
+    )
     for leaf in found:
         if isinstance(leaf, Tensor) and leaf._hooks is not None and (targets is None or leaf in targets):
             found[leaf] = leaf._hooks.on_cotangent(found[leaf])

@@ -61,6 +61,10 @@ class Node:
         """The same on tensors, recording the graph of the gradient."""
         raise GraphError(f"{self.name()} has no gradient")
 
+    def kind(self) -> Any:
+        """What tells this node from others in a tape's signature; None keeps its tape from being planned."""
+        return None
+
     def check(self, parts: tuple[Any, ...]) -> None:
         """Anomaly mode: raise if a cotangent has a nan."""
 

@@ -44,7 +44,7 @@ def setitem(self: Tensor, key: Any, value: Any) -> None:
         _assign_picked(self, parsed, value)
     elif is_recorded((self, value)):
         part = self if parsed.op is None else parsed.op(self, key=parsed.view)
-        _assign(part, value, TABLE.copied if isinstance(value, Tensor) else TABLE.filled_with)
+        _assign(part, value, TABLE.filled_with if part._shape and not getattr(value, "_shape", ()) else TABLE.copied)
     else:
         _store(self, self.array[parsed.view], value)
 

@@ -51,7 +51,7 @@ def parse(x: Tensor, key: Any, *, to_write: bool = False) -> Key:
     view: list[Any] = []
     entries: list[tuple[int, Tensor]] = []
     op, dim, new_dim = None, 0, 0
-    for part in parts:
+    for place, part in enumerate(parts):
         if part is Ellipsis:
             view += [ALL] * unnamed
             dim, new_dim, unnamed = dim + unnamed, new_dim + unnamed, 0
@@ -61,8 +61,8 @@ def parse(x: Tensor, key: Any, *, to_write: bool = False) -> Key:
             view.append(None)
             op, new_dim = UNSQUEEZE, new_dim + 1
         elif isinstance(part, slice):
-            view.append(bounded := _bounded(part, x._shape[dim]))
-            if not (several or to_write) or bounded != slice(0, x._shape[dim], 1):
+            view.append(_bounded(part, x._shape[dim]))
+            if not (several or to_write) or not _is_whole(part, x._shape[dim]):
                 op = SLICE
             dim, new_dim = dim + 1, new_dim + 1
         elif isinstance(part, Tensor):
@@ -71,7 +71,7 @@ def parse(x: Tensor, key: Any, *, to_write: bool = False) -> Key:
             view += [ALL] * axes
             dim, new_dim = dim + axes, new_dim + axes
         else:
-            view.append(_checked(part, dim, x._shape[dim]))
+            view.append(_checked(part, place, x._shape[dim]))
             op, dim = SELECT, dim + 1
     return Key(op, (*view, ...), entries)
 
@@ -145,7 +145,16 @@ def _bounded(part: slice, size: int) -> slice:
     return slice(start, max(start, stop), step)
 
 
-def _checked(part: int, dim: int, size: int) -> int:
-    if not -size <= part < size:
-        raise IndexError(f"index {part} is out of bounds for dimension {dim} with size {size}")
+def _is_whole(part: slice, size: int) -> bool:
+    """Whether a slice says that it names all of an axis (``-9:`` of a short one does so without saying it)."""
+    start, stop, step = (
+        default if end is None else as_index(end)
+        for end, default in ((part.start, 0), (part.stop, size), (part.step, 1))
+    )
+    return start == 0 and stop >= size and step == 1
+
+
+def _checked(part: int, place: int, size: int) -> int:
+    if not -size <= part < size:  # torch counts entries of the key where it says dimensions
+        raise IndexError(f"index {part} is out of bounds for dimension {place} with size {size}")
     return part

@@ -22,6 +22,7 @@ class Modes(threading.local):
     """One thread's switches; a new thread starts with these values."""
 
     grad = True  # operations on tensors that require grad are recorded
+    fuse = True  # backward passes on a CUDA device take the planned road
     inference = False  # tensors made now can never be recorded
 
     def __init__(self) -> None:

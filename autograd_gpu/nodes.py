@@ -16,6 +16,7 @@ from .edges import AccumulateGrad, PostHook, PreHook, edge_of
 from .engine import Handle, Node, Output, Version, next_sequence
 from .errors import GraphError
 from .fusion.direct import RESTORED, SAVED, compile_pullback, saved_by
+from .fusion.expr import Expr, vjp
 from .fusion.launch import kernel_pullback
 from .op import TABLE, ArrayOp, Op, Operation
 from .modes import Anomaly
@@ -53,6 +54,8 @@ class ArrayNode(Node):
 
     __slots__ = ()
     op: ClassVar[Operation]
+    planned: ClassVar[bool] = False  # all its arrays are on a CUDA device
+    formulas: ClassVar[tuple[Expr | None, ...] | None] = None  # of the cotangents, where a plan may compose them
     hidden: ClassVar[tuple[int, ...]] = ()  # operands that torch does not count: conditions and numbers
 
     @property
@@ -84,6 +87,18 @@ class ArrayNode(Node):
     def __dir__(self) -> list[str]:
         params = (f"_saved_{name}" for name in getattr(self, "params", ()))
         return sorted({*super().__dir__(), *saved_names(self.op), *params})
+
+    def kind(self) -> Any:
+        if self.hooks is not None or not self.planned:
+            return None
+        if self.fit is None:
+            return type(self)
+        return (type(self), *(own and own[0] for own in self.fit))
+
+    def fitted_part(self, part: Any, operand: int) -> Any:
+        """``part``, the cotangent of one operand, in the operand's own shape and type."""
+        assert self.fit is not None
+        return part if (own := self.fit[operand]) is None else fit(part, *own)
 
     def fitted(self, parts: tuple[Any, ...]) -> tuple[Any, ...]:
         """``parts`` in the operands' own shapes and types, where those differ from the result's."""
@@ -273,12 +288,13 @@ def node_class(
     Cotangents of 0-d NumPy tensors travel as NumPy scalars. The operands at ``numbers`` are Python numbers.
     """
     hidden = (*op.conditions, *op.numbers, *(numbers if numbers in op.nodes else ()))
-    common = {"__slots__": (), "op": op, "hidden": hidden}
+    common = {"__slots__": (), "op": op, "hidden": hidden, "planned": computed.device.type == "cuda"}
     if op.partials is NotImplemented:
         return type("NotImplemented", (Underivable,), common)
     is_complex = computed.dtype.is_complex
     if computed.device.type == "cuda":
         pullback = kernel_pullback(op, complex=is_complex)
+        common["formulas"] = None if is_complex else vjp(op)
     else:
         inner = np.dtype(np.float32) if computed.reduced else computed.numpy
         constant = inner.type if zero_dim else partial(np.asarray, dtype=inner)
@@ -330,12 +346,12 @@ class TensorRules(ArrayNode):
 
 
 @cache
-def array_node_class(op: ArrayOp) -> type[TensorRules]:
+def array_node_class(op: ArrayOp, *, planned: bool = False) -> type[TensorRules]:
     """The class of the nodes that record ``op``."""
     hidden = [i for i, rule in enumerate(op.rules) if rule is None]
     if op.starred is not None:
         hidden.extend(range(op.starred, op.starred + 64))
-    return type(op.node, (TensorRules,), {"__slots__": (), "op": op, "hidden": tuple(hidden)})
+    return type(op.node, (TensorRules,), {"__slots__": (), "op": op, "hidden": tuple(hidden), "planned": planned})
 
 
 def enter(node: Node, parents: tuple[Any, ...]) -> None:

@@ -189,11 +189,10 @@ def record_elementwise(
 
 
 def fits(values: list[Any], out: Tensor) -> tuple[Any, ...] | None:
-    """Types and shapes of the operands, if they are not all the result's."""
-    tensors = [v for v in values if isinstance(v, Tensor)]
-    if all(t._shape == out._shape and t._type is out._type for t in tensors):
-        return None
-    return tuple((v._type, v._shape) if isinstance(v, Tensor) else None for v in values)
+    """For each operand its type and shape, or None where these are the result's; None if they all are."""
+    own = (out._type, out._shape)
+    kinds = [(v._type, v._shape) if isinstance(v, Tensor) else own for v in values]
+    return None if all(kind == own for kind in kinds) else tuple(None if kind == own else kind for kind in kinds)
 
 
 def apply_array(op: ArrayOp, operands: tuple[Any, ...], params: dict[str, Any]) -> Any:
@@ -264,7 +263,8 @@ def record_array(
     several: bool,
 ) -> None:
     """Give ``outs`` a node that keeps what the rules of the ``needed`` operands name."""
-    node = array_node_class(op)()
+    held_types = (v._type for v in (*values, *outs) if isinstance(v, Tensor))
+    node = array_node_class(op, planned=all(type_.device.type == "cuda" for type_ in held_types))()
     node.saved = node.counters = ()
     if kept := kept_values(op, needed):
         held = (*values, outs[0])

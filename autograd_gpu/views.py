@@ -200,8 +200,11 @@ def written_by_user(version: Version, operation: str) -> None:
     version.writer, version.operation = user_line(), operation
 
 
-def write(tensor: Tensor, value: Tensor) -> Tensor:
-    """Put ``value`` (of the same shape) into the memory of ``tensor``, which takes over its history."""
+def write(tensor: Tensor, value: Tensor, *, fresh: bool = False) -> Tensor:
+    """Put ``value`` (of the same shape) into the memory of ``tensor``, which takes over its history.
+
+    A ``fresh`` value was computed to be written here only: it may have been saved here and from here.
+    """
     check_writable(tensor)
     check_holds(tensor, value.dtype, value._shape)
     recorded = modes.grad and (value._node is not None or tensor._node is not None)
@@ -209,13 +212,15 @@ def write(tensor: Tensor, value: Tensor) -> Tensor:
         check_view_writable(tensor)
         if value._type is not tensor._type:
             value = TABLE.to(value, type_=tensor._type)
-        keep_old_values(value._node, tensor, value)
+        if fresh:
+            keep_old_values(value._node, tensor, value)
     with tensor._type.backend.Scope(tensor.device):
         store(tensor.array, value.array)
     node = value._node
     written_by_user(tensor._counter, "")
     if recorded:
-        refer_to_written(node, tensor, value)
+        if fresh:
+            refer_to_written(node, tensor, value)
         rebase(tensor, value._edge)
         tensor._counter.operation = made_by((tensor if tensor._base is None else tensor._base)._node)
     return tensor
@@ -325,7 +330,7 @@ def in_place(function: Callable[..., Any]) -> Callable[..., Any]:
         value = function(self, *args, **kwargs)
         if isinstance(value._node, Node):
             value._node.line = user_line()
-        return write(self, value)
+        return write(self, value, fresh=True)
 
     method.__name__ = f"{function.__name__}_"
     method.__doc__ = f"``{function.__name__}``, written into this tensor."

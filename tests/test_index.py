@@ -619,6 +619,63 @@ def test_masks_of_bytes_warn():
     assert y.tolist() == [0, 2]
 
 
+# --- random keys -----------------------------------------------------------------------------------
+
+
+def random_key(rng, shape):
+    """A key of a tensor of ``shape`` as text; now and then one that does not fit."""
+    parts, dim = [], 0
+    while dim < len(shape) and rng.random() < 0.9:
+        n = shape[dim]
+        kind = rng.choice(
+            ["int", "slice", "index", "mask", "None", "bool", "..."], p=[0.2, 0.25, 0.25, 0.1, 0.1, 0.05, 0.05]
+        )
+        if kind == "int":
+            parts.append(str(rng.integers(-n, n + (rng.random() < 0.1))))
+        elif kind == "slice":
+            start, stop = ("" if rng.random() < 0.3 else str(rng.integers(-5, 6)) for _ in range(2))
+            parts.append(f"{start}:{stop}:{rng.integers(1, 4)}")
+        elif kind == "index":
+            size = [(2,), (1,), (2, 1), (1, 3), (0,), ()][rng.integers(6)]
+            parts.append(f"t.tensor({rng.integers(-n, n, size).tolist()}, dtype=t.int64)")
+        elif kind == "mask":
+            axes = rng.integers(1, len(shape) - dim + 1)
+            parts.append(f"t.tensor({(rng.random(shape[dim : dim + axes]) < 0.5).tolist()})")
+            dim += axes - 1
+        elif kind == "...":
+            parts += ["..."] if "..." not in parts else []
+            dim = max(dim, len(shape) - 1)
+        else:
+            parts.append(str(rng.random() < 0.7) if kind == "bool" else "None")
+            dim -= 1
+        dim += 1
+    return ", ".join(parts) or "()"
+
+
+def outcome(function, t, *operands):
+    """What a function gives, or what it says."""
+    try:
+        return function(t, *operands)
+    except (IndexError, RuntimeError) as error:
+        return str(error).split("\n")[0]
+
+
+@pytest.mark.parametrize("number", range(300))
+def test_random_keys_agree_with_torch(number, rng):
+    torch = pytest.importorskip("torch")
+    shape = tuple(rng.integers(1, 5, rng.integers(1, 5)).tolist())
+    key, x = random_key(rng, shape), values(rng, shape)
+    mine, known = outcome(reading(key), ag, ours(x)), outcome(reading(key), torch, theirs(x))
+    if isinstance(mine, str) or isinstance(known, str):
+        assert mine == known, key
+        return
+    agree(reading(key), x, rng=rng, second=False, same_nodes=False)
+    v = values(rng, tuple(known.shape)[number % 2 :])
+    if "[" not in key:  # where an index comes twice, either value may be put
+        agree(writing(key, "v"), x, v, rng=rng, second=False)
+    agree(lambda t, x, v: writing(key, "2.5")(t, x, v) + v, x, x, rng=rng, second=False, same_nodes=False)
+
+
 # --- without a word to the host ---------------------------------------------------------------------
 
 

@@ -21,9 +21,9 @@ op streams
 ops/
 fusion/
 engine
-tensor edges nodes views record functions backward methods extend values factory
+tensor edges nodes views record functions planned backward methods extend values factory
 conversion creation interchange keys indexing metadata random sampling topython typeinfo
-legacy defaults serialization config _define
+legacy defaults serialization config special _define
 autograd/ cuda/ nn/
 __init__ runner __main__
 """.splitlines()

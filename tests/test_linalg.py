@@ -282,6 +282,36 @@ def test_batches_of_all_layouts_are_multiplied_on_a_gpu(dtype, rng):
                 )
 
 
+def random_equation(rng):
+    """An equation for einsum and the shapes of its operands; now and then axes of size 1 stand for larger ones."""
+    sizes = {label: int(rng.integers(1, 4)) for label in "abcdE"}
+    terms, shapes = [], []
+    for _ in range(rng.integers(1, 4)):
+        labels = list(rng.choice(list(sizes), rng.integers(0, 4)))
+        shape = [1 if rng.random() < 0.1 and labels.count(c) == 1 else sizes[c] for c in labels]
+        if rng.random() < 0.2:
+            place, hidden = rng.integers(0, len(labels) + 1), [int(rng.choice([1, 2]))] * int(rng.integers(0, 2))
+            labels.insert(place, "...")
+            shape[place:place] = hidden
+        terms.append("".join(labels))
+        shapes.append(tuple(shape))
+    known = sorted(set("".join(terms)) - {"."})
+    rng.shuffle(known)
+    chosen = "".join(known[: rng.integers(0, len(known) + 1)])
+    left = ",".join(terms)
+    dots = "..." if "..." in left else ""
+    return left + (f"->{dots}{chosen}" if rng.random() < 0.7 else ""), shapes
+
+
+@pytest.mark.parametrize("number", range(200))
+def test_random_equations_agree_with_torch(number, rng):
+    equation, shapes = random_equation(rng)
+    arrays = [random(rng, shape) for shape in shapes]
+    agree(
+        lambda t, *operands: t.einsum(equation, *operands), *arrays, rng=rng, second=number % 4 == 0, same_nodes=False
+    )
+
+
 def test_linear_has_torchs_graph():
     x, w, b = (ours(np.ones(s), requires_grad=True) for s in ((5, 3), (4, 3), (4,)))
     y = ag.nn.functional.linear(x, w, b)

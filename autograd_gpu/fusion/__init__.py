@@ -1,1 +1,35 @@
-"""Formulas over arrays that have not run yet, and the code generated from them."""
+"""Formulas over arrays that have not run yet, and the code generated from them.
+
+On a CUDA device, backward passes run by plans: ``stats()`` counts them, ``fuse("off")`` does without.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from ..modes import modes
+from .plan import STATS, Stats, kernels_compiled
+
+__all__ = ["Stats", "fuse", "stats"]
+
+
+def stats() -> Stats:
+    """How many plans were found and built, kernels composed and launched by plans, since the start.
+
+    >>> from autograd_gpu import fusion
+    >>> fusion.stats().launches
+    0
+    """
+    return replace(STATS, kernels=kernels_compiled())
+
+
+@contextmanager
+def fuse(mode: str) -> Iterator[None]:
+    """Inside, backward passes on a CUDA device of this thread run by plans (``"on"``) or node by node (``"off"``)."""
+    if mode not in ("on", "off"):
+        raise ValueError(f"fuse() takes 'on' or 'off', got {mode!r}")
+    before, modes.fuse = modes.fuse, mode == "on"
+    try:
+        yield
+    finally:
+        modes.fuse = before

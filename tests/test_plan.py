@@ -1,0 +1,166 @@
+"""The planned road on the device: few kernels, few bytes, nothing composed or compiled twice."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from support import host, ours
+
+import autograd_gpu as ag
+from autograd_gpu import fusion
+
+cudasim = pytest.importorskip("cudasim", reason="counts kernels and bytes: needs the simulated device")
+pytestmark = pytest.mark.gpu
+
+N = 1000
+
+
+@pytest.fixture
+def leaf(rng):
+    """Makes leaves on the device, with values between 0.5 and 1.5."""
+
+    def make(*shape, dtype=np.float32):
+        return ours((rng.random(shape) + 0.5).astype(dtype), "cuda", requires_grad=True)
+
+    return make
+
+
+def traced(function, *leaves):
+    """The trace of a backward pass of ``function(*leaves)`` whose plan and kernels exist already."""
+    for _ in range(2):
+        for t in leaves:
+            t.grad = None
+        y = function(*leaves)
+        seed = ag.ones_like(y)
+        before = fusion.stats()
+        with cudasim.trace() as trace:
+            y.backward(seed)
+    after = fusion.stats()
+    assert (after.plans_built, after.plans_hit) == (before.plans_built, before.plans_hit + 1)
+    assert not trace.copies
+    assert not trace.syncs
+    return trace
+
+
+def both_roads(function, *leaves):
+    """The leaves' gradients by a plan and, kernel by kernel, without."""
+    grads = []
+    for mode in ("on", "off"):
+        for t in leaves:
+            t.grad = None
+        with fusion.fuse(mode):
+            y = function(*leaves)
+            y.backward(ag.ones_like(y))
+        grads.append([host(t.grad) for t in leaves])
+    return grads
+
+
+def chain(x):
+    for _ in range(7):
+        x = ((x * 1.01).tanh() + 0.5).exp().log()
+    return x
+
+
+def product_and_sum(x, y, z):
+    return x * y + z
+
+
+def diamond(x, y):
+    a = x * y
+    return a.tanh() * a.exp() + a
+
+
+def bias(x, b):
+    return (x + b).tanh()
+
+
+def network(x, w, b):
+    return ((x @ w + b).relu() * 2).sigmoid().sum()
+
+
+PROGRAMS = {
+    chain: [(N,)],
+    product_and_sum: [(N,), (N,), (N,)],
+    diamond: [(N,), (N,)],
+    bias: [(50, 20), (20,)],
+    network: [(8, 5), (5, 3), (3,)],
+}
+
+
+@pytest.mark.parametrize(("program", "shapes"), PROGRAMS.items(), ids=lambda p: getattr(p, "__name__", ""))
+def test_a_plan_gives_what_the_engine_gives(program, shapes, leaf):
+    planned, unplanned = both_roads(program, *(leaf(*shape) for shape in shapes))
+    for a, b in zip(planned, unplanned, strict=True):
+        assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+
+
+def test_a_chain_of_28_operations_is_one_kernel(leaf):
+    trace = traced(chain, leaf(N))
+    assert trace.launches == 1
+    saved = 7 * 3  # of each round: the results of tanh and exp, and log's operand, which is exp's result again
+    assert trace.kernel_bytes <= (1 + saved + 1) * 4 * N
+
+
+def test_three_leaves_of_a_product_and_a_sum_leave_in_one_kernel(leaf):
+    trace = traced(product_and_sum, leaf(N), leaf(N), leaf(N))
+    assert trace.launches == 1
+    assert trace.kernel_bytes == (2 + 1 + 3) * 4 * N
+
+
+def test_a_fan_out_is_summed_inside_the_kernel(leaf):
+    trace = traced(diamond, leaf(N), leaf(N))
+    assert trace.launches == 1
+
+
+def test_gradients_of_two_leaves_never_share_memory(leaf):
+    x, y = leaf(N), leaf(N)
+    (x + y).sum().backward()
+    x.grad.zero_()
+    assert_allclose(host(y.grad), np.ones(N))
+
+
+def test_another_size_needs_no_other_plan_and_no_compilation(leaf):
+    both = [leaf(64, 3), leaf(37, 3)]
+    (both[0] * 2).exp().sum().backward()
+    before = fusion.stats()
+    with cudasim.trace() as trace:
+        (both[1] * 3.5).exp().sum().backward()
+    after = fusion.stats()
+    assert after.plans_built == before.plans_built
+    assert after.kernels == before.kernels
+    assert not trace.copies
+
+
+def test_a_graph_with_a_hook_or_a_custom_function_goes_without_a_plan(leaf):
+    x = leaf(N)
+    y = x * 2
+    y.register_hook(lambda g: g * 3)
+    before = fusion.stats()
+    y.exp().sum().backward()
+    assert fusion.stats().plans_built == before.plans_built
+    assert_allclose(host(x.grad), 6 * np.exp(2 * host(x)), rtol=1e-5)
+
+
+def test_saved_arrays_are_checked_and_freed(leaf):
+    x = leaf(N)
+    y = x.exp()
+    z = (y * y).sum()
+    z.backward()
+    with pytest.raises(RuntimeError, match="backward through the graph a second time"):
+        z.backward()
+    y = x.exp()
+    z = (y * y).sum()
+    with ag.no_grad():
+        y += 1
+    kept = host(x.grad)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        z.backward()
+    assert_allclose(host(x.grad), kept)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float64", "complex64"])
+def test_other_dtypes(dtype, leaf):
+    x, y = leaf(30, dtype=dtype), leaf(30, dtype=dtype)
+    planned, unplanned = both_roads(diamond, x, y)
+    for a, b in zip(planned, unplanned, strict=True):
+        assert a.dtype == dtype
+        assert_allclose(a, b, rtol=1e-2 if dtype == "float16" else 1e-5)
