@@ -23,8 +23,8 @@ fusion/
 engine
 tensor edges nodes views record functions planned backward methods extend values factory
 conversion creation interchange keys indexing metadata random sampling topython typeinfo
-legacy defaults serialization config special _define
-autograd/ cuda/ nn/
+legacy defaults serialization config _define
+autograd/ cuda/ nn/ special
 __init__ runner __main__
 """.splitlines()
 PLACE = {name: (number, i) for number, row in enumerate(ROWS) for i, name in enumerate(row.split())}

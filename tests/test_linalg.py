@@ -55,6 +55,9 @@ PRODUCTS = {
     "t.einsum(x, [0, 1], z, [1, 2], [0, 2])": [((2, 3), (3, 4))],
     "t.einsum(x, [0, 1], z, [1, 2])": [((2, 3), (3, 4))],
     "t.einsum(x, [..., 0], z, [..., 0], [...])": [((5, 3), (5, 3))],
+    "t.cross(x, z, dim=-1)": [((3,), (3,)), ((2, 3), (2, 3)), ((1, 3), (4, 3)), ((0, 3), (1, 3))],
+    "x.cross(z, dim=0)": [((3, 2), (3, 2))],
+    "t.nn.functional.bilinear(x, z, t.ones(5, 3, 4).to(x))": [((6, 3), (6, 4)), ((3,), (4,)), ((2, 6, 3), (2, 6, 4))],
     "t.nn.functional.linear(x, z)": [((5, 3), (4, 3)), ((3,), (4, 3)), ((6, 5, 3), (4, 3)), ((5, 3), (3,))],
 }  # fmt: skip
 SINGLE = {
@@ -89,6 +92,7 @@ ADDED = {
     "t.baddbmm(x, z, w, beta=0.5, alpha=2)": [((5, 2, 4), (5, 2, 3), (5, 3, 4))],
     "t.addbmm(x, z, w)": [((2, 4), (5, 2, 3), (5, 3, 4)), ((1,), (5, 2, 3), (5, 3, 4))],
     "t.addbmm(x, z, w, beta=0.5, alpha=2)": [((2, 4), (5, 2, 3), (5, 3, 4))],
+    "t.nn.functional.bilinear(x, z, t.ones(2, 3, 4).to(x), w)": [((6, 3), (6, 4), (2,))],
     "t.nn.functional.linear(x, z, w)": [
         ((5, 3), (4, 3), (4,)), ((3,), (4, 3), (4,)), ((6, 5, 3), (4, 3), (4,)), ((7, 6, 5, 3), (4, 3), (4,)),
     ],
@@ -148,6 +152,8 @@ def test_gradients_are_difference_quotients(text, shapes, rng):
     ("text", "shapes"), [(text, shapes[0]) for text, shapes in (PRODUCTS | ADDED).items()], ids=str
 )
 def test_other_dtypes_agree_with_torch(text, shapes, dtype, rng):
+    if "bilinear" in text and dtype.startswith("complex"):
+        return  # torch cannot
     arrays = [random(rng, shape, dtype) for shape in shapes]
     agree(function_of(text), *arrays, rng=rng, scale=4, second=dtype == "complex128", same_nodes=False)
 
@@ -422,6 +428,14 @@ ERRORS = {
     "t.einsum('...i...', o(2, 3))": "einsum(): found '.' for operand 0 for which an ellipsis was already found",
     "t.einsum('...i,...i->...', o(5, 3), o(4, 3))": "einsum(): dimension 0 covered by ellipsis in operand 1has size 4 which does not broadcast with previously seen ellipsis with size 5 for the respective dimension",
     "t.einsum('ij,jk', o(2, 3), d(3, 4))": "expected scalar type Float but found Double",
+    "t.cross(o(2, 3), o(3))": "linalg.cross: inputs must have the same number of dimensions.",
+    "t.cross(o(2, 4), o(2, 4), dim=1)": "linalg.cross: inputs dimension 1 must have length 3. Got 4 and 4",
+    "t.cross(o(2, 2), o(2, 2))": "no dimension of size 3 in input",
+    "t.cross(o(2, 3), d(2, 3), dim=1)": "expected scalar type Float but found Double",
+    "t.cross(o(2, 3), o(4, 3), dim=1)": "The size of tensor a (2) must match the size of tensor b (4) at non-singleton dimension 0",
+    "t.nn.functional.bilinear(o(5, 2), o(5, 4), o(6, 3, 4))": "bilinear(): input1 size does not match weight size: got 2 but expected 3",
+    "t.nn.functional.bilinear(o(4, 3), o(5, 4), o(6, 3, 4))": "bilinear(): input batch dimensions do not match at dim 0: got 4 and 5",
+    "t.nn.functional.bilinear(o(5, 3), o(5, 4), o(6, 3, 4), o(5))": "bilinear(): bias size does not match weight size: got 5 but expected 6",
     "t.nn.functional.linear(o(5, 3), o(4, 2), o(4))": "mat1 and mat2 shapes cannot be multiplied (5x3 and 2x4)",
     "t.nn.functional.linear(o(6, 5, 3), o(4, 2), o(4))": "mat1 and mat2 shapes cannot be multiplied (30x3 and 2x4)",
     "t.nn.functional.linear(o(3), o(4, 2), o(4))": "mat1 and mat2 shapes cannot be multiplied (1x3 and 2x4)",

@@ -6,6 +6,7 @@ from ..backends import of
 from ..dtypes import INT
 from ..errors import DtypeError, ShapeError
 from ..op import NUMBER, TABLE, ArrayOp, functional, public
+from .einsum import einsum
 from .linalg import (
     C_NAMES,
     adjoint,
@@ -195,3 +196,28 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
     if input.ndim == 2:
         return y
     return (TABLE.reshape if bias is None else TABLE.view)(y, size=(*input.shape[:-1], weight.shape[0]))
+
+
+@functional
+def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
+    """``y[..., k] = Σ input1[..., i] * weight[k, i, j] * input2[..., j] + bias[k]``.
+
+    Shapes: input1 (*, n), input2 (*, m), weight (p, n, m), bias (p) -> (*, p).
+    Source: torch.nn.functional.bilinear.
+    """
+    check_tensors("bilinear", input1=input1, input2=input2, weight=weight)
+    for i, (m, n) in enumerate(zip(input1.shape[:-1], input2.shape[:-1], strict=False)):
+        if m != n:
+            raise ShapeError(f"bilinear(): input batch dimensions do not match at dim {i}: got {m} and {n}")
+    for i, x in enumerate((input1, input2), 1):
+        if x.shape[-1] != weight.shape[i]:
+            raise ShapeError(
+                f"bilinear(): input{i} size does not match weight size: got {x.shape[-1]} "
+                f"but expected {weight.shape[i]}"
+            )
+    if bias is not None and bias.shape[0] != weight.shape[0]:
+        raise ShapeError(
+            f"bilinear(): bias size does not match weight size: got {bias.shape[0]} but expected {weight.shape[0]}"
+        )
+    y = einsum("...i,kij,...j->...k", input1, weight, input2)
+    return y if bias is None else y + bias

@@ -11,8 +11,9 @@ from typing import Any
 from ..backends import of
 from ..errors import DtypeError, ShapeError
 from ..op import NUMBER, TABLE, ArrayOp, public
-from ..shapes import broadcast
+from ..shapes import broadcast, dim_of
 from .arguments import is_tensor
+from .precision import in_float32
 from .reduce import conj
 from .shape import Shape, reshape
 
@@ -97,6 +98,10 @@ ArrayOp("bmm", "input, mat2", matmul_of,
         {"input": lambda g, mat2, shape: summed_to(of_left(g, mat2), shape),
          "mat2": lambda g, input, shape: summed_to(of_right(g, input), shape)},  # noqa: A006
         "matrix · matrix for each of a batch; batches broadcast", takes=NUMBER)
+ArrayOp("cross", "input, other", in_float32(lambda a, b, dim: of(a).xp.cross(a, b, axis=dim)),
+        {"input": lambda g, other, dim: TABLE.cross(conj(other), g, dim=dim),
+         "other": lambda g, input, dim: TABLE.cross(g, conj(input), dim=dim)},  # noqa: A006
+        "cross product along dim", takes=NUMBER, node="LinalgCrossBackward0", fits=True)
 ArrayOp("trace", "input", _trace, lambda g, shape: TABLE.on_diagonal(g, size=shape), "sum of the diagonal", takes=NUMBER)
 ArrayOp("on_diagonal", "value", _on_diagonal, lambda g: TABLE.trace(g), "zeros with value on the diagonal")  # noqa: PLW0108
 ArrayOp("first_row", "input", lambda x: x[0], lambda g: TABLE.unsqueeze(g, dim=0), "the row of a matrix of one", node="SqueezeBackward4")
@@ -278,3 +283,24 @@ def trace(input: Any) -> Any:
     if input.ndim != 2:
         raise ShapeError(f"trace: expected a matrix, but got tensor with dim {input.ndim}")
     return TABLE.trace(input)
+
+
+@public
+def cross(input: Any, other: Any, dim: int | None = None) -> Any:
+    """The cross product along ``dim``, which has 3 elements; the first such axis if it is None.
+
+    Gradient: ``cross(other, g)`` and ``cross(g, input)``. Source: torch.cross.
+    """
+    check_tensors("cross", input=input, other=other)
+    if input.ndim != other.ndim:
+        raise ShapeError("linalg.cross: inputs must have the same number of dimensions.")
+    if dim is None:
+        if 3 not in input.shape:
+            raise ShapeError("no dimension of size 3 in input")
+        dim = input.shape.index(3)
+    d = dim_of(dim, input.ndim)
+    if (lengths := (input.shape[d], other.shape[d])) != (3, 3):
+        raise ShapeError(f"linalg.cross: inputs dimension {d} must have length 3. Got {lengths[0]} and {lengths[1]}")
+    check_scalar_type(input, other)
+    broadcast(tuple(input.shape), tuple(other.shape))
+    return TABLE.cross(input, other, dim=d)
