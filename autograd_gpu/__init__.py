@@ -75,7 +75,8 @@ __all__ = [
     "int", "int8", "int16", "int32", "int64", "is_grad_enabled", "is_inference_mode_enabled", "layout",
     "load", "long", "memory_format", "nan", "newaxis", "nn", "no_grad", "pi", "preserve_format",
     "printoptions", "promote_types", "random", "save", "set_default_device", "set_default_dtype",
-    "set_default_tensor_type", "set_grad_enabled", "set_printoptions", "short", "show_config", "special", "strided", "uint8",
+    "set_default_tensor_type", "set_grad_enabled", "set_printoptions", "short", "show_config", "special", "strided",
+    "uint8",
 ]  # fmt: skip
 __all__ += list(PUBLIC)  # the operations of the table
 __all__ += list(TYPES)  # FloatTensor and its like

@@ -124,9 +124,10 @@ def _run(
 def _store_retained(found: dict[Any, Any]) -> None:
     """Add the cotangents of nodes whose tensor retains its gradient to that tensor's ``.grad``."""
     for node, grad in found.items():
-        if isinstance(node, Node) and node.hooks is not None and node.hooks.retain is not None:
-            if (tensor := node.hooks.retain()) is not None and grad is not None:
-                tensor._accumulate(grad, shared=True)
+        hooks = node.hooks if isinstance(node, Node) else None
+        tensor = None if hooks is None or hooks.retain is None else hooks.retain()
+        if tensor is not None and grad is not None:
+            tensor._accumulate(grad, shared=True)
 
 
 def _store(leaf: Tensor, grad: Any, *, shared: bool) -> None:

@@ -116,9 +116,9 @@ class Node:
 
 
 class NodeHooks:
-    """What runs around a node: ``tensor`` and ``pre`` get its cotangent and return it or another, ``post`` what came out.
+    """What runs around a node.
 
-    ``retain`` refers to the tensor that wants the cotangent for its ``.grad``.
+    ``tensor`` and ``pre`` get its cotangent and return it or another, ``post`` what came out. ``retain`` refers to the tensor that wants the cotangent for its ``.grad``.
     """
 
     def __init__(self) -> None:
@@ -218,7 +218,8 @@ def watched_pullback(node: Node, grad: Any, pull: Callable[[Any], tuple[Any, ...
             + (
                 f"Traceback of forward call that caused the error:\n{node.trace}"
                 if node.trace
-                else "No forward pass information available. Enable detect anomaly during forward pass for more information."
+                else "No forward pass information available. Enable detect anomaly during forward pass for more "
+                "information."
             ),
             stacklevel=4,
         )

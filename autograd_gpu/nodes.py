@@ -18,12 +18,13 @@ from .errors import GraphError
 from .fusion.direct import RESTORED, SAVED, compile_pullback, saved_by
 from .fusion.expr import Expr, vjp
 from .fusion.launch import kernel_pullback
-from .op import TABLE, ArrayOp, Op, Operation
 from .modes import Anomaly
+from .op import TABLE, ArrayOp, Op, Operation
 from .tensor import Tensor, is_ours, user_line, wrap
 
 
 def is_array(value: Any) -> bool:
+    """Whether ``value`` is an array of either library, or a scalar or Tensor that looks like one."""
     return hasattr(value, "dtype") and hasattr(value, "shape")
 
 
@@ -327,7 +328,7 @@ class TensorRules(ArrayNode):
         op = self.op
         if op.variadic:
             named = {"g": grad, "shapes": self.shapes, **self.params}
-            parts = op.rules[0](**{name: named[name] for name in op.needs[0]})  # type: ignore[misc]
+            parts = op.rules[0](**{name: named[name] for name in op.needs[0] or ()})  # type: ignore[misc]
             parts = tuple(
                 part if parent is not None else None for part, parent in zip(parts, self.parents, strict=True)
             )
@@ -341,7 +342,7 @@ class TensorRules(ArrayNode):
                 parts.append(None)
                 continue
             named["shape"] = shape
-            parts.append(rule(**{name: named[name] for name in needs}))
+            parts.append(rule(**{name: named[name] for name in needs or ()}))
         return tuple(parts) if self.fit is None else self.fitted(tuple(parts))
 
 

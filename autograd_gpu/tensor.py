@@ -14,7 +14,7 @@ from .dtypes import FLOAT, dtype
 from .engine import Handle, Node, Output, Version
 from .errors import GraphError, ShapeError
 from .modes import modes
-from .op import Operation
+from .op import TABLE, Operation
 from .shapes import Size
 
 
@@ -70,7 +70,7 @@ class Tensor:
     """
 
     # _node: None (needs no gradient), LEAF, or the Node that made it.
-    __slots__ = ("__dict__", "__weakref__", "_node", "_shape", "_type", "_counter", "array")
+    __slots__ = ("__dict__", "__weakref__", "_counter", "_node", "_shape", "_type", "array")
     __array_ufunc__ = None  # ndarray * Tensor asks the Tensor
     array: Any
     _type: Type
@@ -130,9 +130,9 @@ class Tensor:
     def grad_fn(self) -> Node | None:
         """The node that made this tensor, or None for a leaf."""
         node = self._node
-        if node is LEAF:
-            return None
-        return node.parents[0] if isinstance(node, Output) else node
+        if isinstance(node, Output):
+            node = node.parents[0]
+        return node if isinstance(node, Node) else None
 
     @property
     def output_nr(self) -> int:
@@ -166,7 +166,9 @@ class Tensor:
     def grad(self, value: "Tensor | None") -> None:
         if value is not None:
             if not isinstance(value, Tensor):
-                raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of type {type(value).__name__}")
+                raise TypeError(
+                    f"assigned grad expected to be a Tensor or None but got grad of type {type(value).__name__}"
+                )
             if value is self:
                 raise GraphError("can't assign Variable as its own grad")
             if value._shape != self._shape:
@@ -184,8 +186,8 @@ class Tensor:
                 )
             if value.device is not self.device:
                 raise GraphError(
-                    f"attempting to assign a gradient with device type '{value.device.type}' to a tensor with device type "
-                    f"'{self.device.type}'. Please ensure that the gradient and the tensor are on the same device"
+                    f"attempting to assign a gradient with device type '{value.device.type}' to a tensor with device "
+                    f"type '{self.device.type}'. Please ensure that the gradient and the tensor are on the same device"
                 )
         self._grad = value
 
@@ -233,7 +235,7 @@ class Tensor:
             else:
                 self._grad = wrap(self._own(grad, shared=shared), self._type, self._shape)
         elif isinstance(grad, Tensor):
-            self._grad = self._grad + grad
+            self._grad = TABLE.add(self._grad, grad)
         elif self._grad._node is not None:
             self._grad = wrap(self._grad.array + grad, self._type, self._shape)
         else:
