@@ -9,10 +9,9 @@ docs/source/notes/autograd.rst and torch/csrc/autograd/variable.h.
 import inspect
 import weakref
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from . import backends
-from .backends import Type, type_of
 from .dtypes import dtype
 from .engine import Node, Parts, Version
 from .errors import GraphError, ShapeError
@@ -21,7 +20,8 @@ from .nodes import Alias, ArrayNode, array_node_class, describe, enter, fit, mad
 from .op import TABLE, ArrayOp
 from .tensor import LEAF, Frozen, Tensor, user_line, wrap
 
-# how to get from a base to a view: the steps before, an operation, its parameters, and which of its results
+# How to get from a base to a view: the steps before the last one; its operation, the parameters, and which of the
+# results (None if there is only one); the type and shape of what it was applied to.
 Steps = tuple[Any, ...]
 
 
@@ -46,50 +46,34 @@ def track(
         base._views = Views()
     for i, out in enumerate(outs):
         out._base, out._counter = base, source._counter
-        out._steps = source._steps, op, params, i
+        out._steps = source._steps, op, params, i if several else None, source._type, source._shape
         out._made = "several" if several else source._made
         if not modes.grad:
             out._made = "inference" if modes.inference else "no_grad"
         base._views.add(out)
 
 
-class Step(NamedTuple):
-    """One step from a base to a view: an operation and what it was applied to."""
-
-    op: ArrayOp
-    params: dict[str, Any]
-    place: int | None  # which of several results
-    type: Type
-    shape: tuple[int, ...]
-
-
-def walk(x: Any, steps: Steps) -> tuple[Any, list[Step]]:
-    """The view of ``x`` (an array or a Tensor) that ``steps`` lead to, and the way there."""
-    path, way = [], []
-    while steps:
-        steps, *last = steps
-        path.append(last)
-    for op, params, i in reversed(path):
-        y = op(x, **params)
-        several = isinstance(y, tuple)
-        way.append(Step(op, params, i if several else None, x._type if isinstance(x, Tensor) else type_of(x), x.shape))
-        x = y[i] if several else y
-    return x, way
-
-
 def replay(x: Any, steps: Steps) -> Any:
     """The view of ``x`` (an array or a Tensor) that ``steps`` lead to."""
-    return walk(x, steps)[0]
+    path = []
+    while steps:
+        steps, *step = steps
+        path.append(step)
+    for op, params, place, *_ in reversed(path):
+        y = op(x, **params)
+        x = y if place is None else y[place]
+    return x
 
 
-def adjoint(g: Any, way: list[Step]) -> Any:
-    """The cotangent of a base, given that of its view."""
-    for op, params, place, type_, shape in reversed(way):
+def adjoint(g: Any, steps: Steps) -> Any:
+    """The cotangent of a base, given that of the view that ``steps`` lead to."""
+    while steps:
+        steps, op, params, place, type_, shape = steps
         named = {**params, "g": g if place is None else Parts({place: g}), "shape": shape}
         (rule,), (names,) = op.rules, op.needs
         if rule is None:
             raise GraphError(f"derivative for aten::{op.name} is not implemented")
-        g = rule(**{name: named[name] for name in names or ()})
+        g = rule(**{name: named[name] for name in names})
         if op.fits:
             g = fit(g, type_, shape)
     return g
@@ -117,7 +101,7 @@ ArrayOp("write_view", "base, value", _written,
         {"base": lambda g, steps, order: TABLE.write_view(g, TABLE.zeros_like(replay(g, steps)), steps=steps, order=order),
          "value": lambda g, steps: replay(g, steps)},
         "a copy of base with value in one of its views", node="CopySlices")
-ArrayOp("view_anew", "base", lambda base, way: base, adjoint,
+ArrayOp("view_anew", "base", replay, adjoint,
         "a view of base, derived from it again after base was written to", node="AsStridedBackward0")
 # fmt: on
 
@@ -296,8 +280,7 @@ def rebase(tensor: Tensor, edge: Any) -> None:
             enter(lost, (base._edge,))
             give_history(view, lost)
         else:
-            params = {"way": walk(base.array, view._steps)[1]}
-            give_history(view, _node_of("view_anew", params, (base._edge,), (base._shape,)))
+            give_history(view, _node_of("view_anew", {"steps": view._steps}, (base._edge,), (base._shape,)))
 
 
 def _node_of(name: str, params: dict[str, Any], parents: tuple[Any, ...], shapes: tuple[Any, ...]) -> Node:
