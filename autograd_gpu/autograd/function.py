@@ -156,7 +156,7 @@ class FunctionNode(ArrayNode):
         return fit(part, type_, shape)  # type: ignore[no-any-return]
 
     def __getattr__(self, name: str) -> Any:
-        """The context's attributes: ``y.grad_fn.saved_tensors``, ``y.grad_fn.needs_input_grad`` …"""
+        """``y.grad_fn.saved_tensors`` and so on: the context's attributes."""
         if name == "ctx":
             raise AttributeError(name)
         return getattr(self.ctx, name)
@@ -340,14 +340,14 @@ def _check_marks(ctx: FunctionCtx, args: tuple[Any, ...], results: tuple[Any, ..
                 "Tensor and a second one that does the other operations). You can ask on the forum "
                 "https://discuss.pytorch.org/ if you need help to do this change."
             )
-    for tensor in ctx.to_save if two_parts else ():
-        if tensor is not None and _among(tensor, results) and _among(tensor, args):
-            if not _among(tensor, ctx.dirty_tensors):
-                raise GraphError(
-                    "An input that has been returned as-is as output is being saved for backward. This is not "
-                    "supported if you override setup_context. You should return and save a view of the input instead, "
-                    "e.g. with x.view_as(x) or setup ctx inside the forward function itself."
-                )
+    for saved in ctx.to_save if two_parts else ():
+        returned = saved is not None and _among(saved, results) and _among(saved, args)
+        if returned and not _among(saved, ctx.dirty_tensors):
+            raise GraphError(
+                "An input that has been returned as-is as output is being saved for backward. This is not "
+                "supported if you override setup_context. You should return and save a view of the input instead, "
+                "e.g. with x.view_as(x) or setup ctx inside the forward function itself."
+            )
 
 
 def _new_node(

@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any
 
 from ..modes import modes
@@ -43,7 +43,7 @@ def _generator_inside(switch: "Switch", function: Callable[..., Any]) -> Callabl
     """A generator function whose own lines run with ``switch`` on; the lines that iterate over it do not."""
 
     @functools.wraps(function)
-    def inside(*args: Any, **kwargs: Any) -> Iterator[Any]:
+    def inside(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         generator = function(*args, **kwargs)
         resume, value = generator.send, None
         while True:

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -193,7 +194,8 @@ def _numerical(func: Callable[..., Any], inputs: tuple[Any, ...], x: Tensor, eps
         ahead = [_host(y).ravel() for y in _as_tuple(func(*inputs))]
         x.array[index] = here
         with np.errstate(all="ignore"):
-            return [np.subtract(a, b, dtype=np.result_type(a, float)) / (2 * eps) for a, b in zip(ahead, behind, strict=True)]
+            pairs = zip(ahead, behind, strict=True)
+            return [np.subtract(a, b, dtype=np.result_type(a, float)) / (2 * eps) for a, b in pairs]
 
     if not x.numel():
         return [np.zeros((0, y.numel())) for y in _as_tuple(func(*inputs))]
@@ -229,7 +231,8 @@ def _check(
     if any(result.dtype.is_complex for result in results):
         parts.insert(0, ("imaginary", np.imag, 1j))
     for part, take, one in parts:
-        numerical = [_numerical(lambda *a: _as_tuple_of(take, func(*a)), args, x, eps) for x in inputs]
+        part_of_results = partial(_part_of_results, take, func)
+        numerical = [_numerical(part_of_results, args, x, eps) for x in inputs]
         if not outputs and any(jacobian.any() for by_input in numerical for jacobian in by_input):
             raise GradcheckError("Numerical gradient for function expected to be zero")
         places = [i for i, result in enumerate(results) if _requires_grad(result)]
@@ -248,11 +251,10 @@ def _check(
                     )
 
 
-def _as_tuple_of(take: Callable[[Any], Any], outputs: Any) -> tuple[Tensor, ...]:
-    """A part of complex results, other results as they are."""
-    return tuple(
-        wrap(take(_host(output))) if output.dtype.is_complex else output for output in _as_tuple(outputs)
-    )
+def _part_of_results(take: Callable[[Any], Any], func: Callable[..., Any], *args: Any) -> tuple[Tensor, ...]:
+    """Of ``func(*args)``, one part of complex results, other results as they are."""
+    results = _as_tuple(func(*args))
+    return tuple(wrap(take(_host(result))) if result.dtype.is_complex else result for result in results)
 
 
 def _check_zero(func: Callable[..., Any], args: tuple[Any, ...]) -> None:

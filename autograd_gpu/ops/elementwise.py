@@ -66,7 +66,7 @@ rsub = Op("rsub", "input, other", "{1} - {0}", lambda a, b, y: (-1, 1), "other -
           takes=NUMBER, refusals=BOOLS_IN_SUB, mixed=BOOL_IN_SUB, nodes={(1,): "RsubBackward1"}, public=False)
 mul = Op("mul", "input, other", "{0} * {1}", lambda a, b, y: (b, a), "input · other", numpy=np.multiply,
          aliases=("multiply",))
-div = Op("div", "input, other", "{0} / {1}", lambda a, b, y: (1 / b, -y / b), "input / other", numpy=np.divide,
+div = Op("div", "input, other", "{0} / {1}", lambda a, b, y: (1 / b, -(a / b) / b), "input / other", numpy=np.divide,
          result="float", domain=(0.5, 2), public=False)
 
 add_scaled = Op("add_scaled", "input, other, alpha", "{0} + {2} * {1}", lambda a, b, c, y: (1, c, None),
