@@ -100,9 +100,7 @@ def get_default_dtype() -> dtype:
 def set_default_dtype(d: dtype) -> None:
     """Make ``d`` the dtype of Python floats and of ``zeros()``; TypeError unless it is floating."""
     if not (isinstance(d, dtype) and d.is_floating_point):
-        raise TypeError(
-            f"only floating-point types are supported as the default type, got {d!r}; pass e.g. float64"
-        )
+        raise TypeError(f"only floating-point types are supported as the default type, got {d!r}; pass e.g. float64")
     _Default.dtype = d
 
 

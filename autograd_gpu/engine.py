@@ -118,7 +118,8 @@ class Node:
 class NodeHooks:
     """What runs around a node.
 
-    ``tensor`` and ``pre`` get its cotangent and return it or another, ``post`` what came out. ``retain`` refers to the tensor that wants the cotangent for its ``.grad``.
+    ``tensor`` and ``pre`` get its cotangent and return it or another, ``post`` what came out. ``retain`` refers
+    to the tensor that wants the cotangent for its ``.grad``.
     """
 
     def __init__(self) -> None:

@@ -14,7 +14,7 @@ from .dtypes import dtype as Dtype
 from .errors import GraphError, ShapeError
 from .layouts import strided
 from .tensor import Tensor, wrap
-from .views import write_out
+from .writes import write_out
 
 _OF_PYTHON = {float: dtypes.float64, int: dtypes.int64, bool: dtypes.bool_, complex: dtypes.complex128}
 

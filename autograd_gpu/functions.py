@@ -22,7 +22,7 @@ from .op import TABLE, Op
 from .record import apply_elementwise, is_operand
 from .shapes import broadcast
 from .tensor import LEAF, Frozen, Tensor
-from .views import in_place
+from .writes import in_place
 
 # the result's type, and the class of the node (of 0-d operands; of others)
 Plan = tuple[Type, Any, Any]

@@ -1,6 +1,6 @@
 """``x[key]``, ``x[key] = value``, and writing a whole tensor over: ``copy_``, ``fill_``, ``zero_``.
 
-A recorded assignment goes by ``views.py``: to a view, it makes its base a ``CopySlices``. Where nothing is
+A recorded assignment goes by ``writes.py``: to a view, it makes its base a ``CopySlices``. Where nothing is
 recorded the memory is written to directly.
 """
 
@@ -20,7 +20,7 @@ from .ops.number import as_element, is_number
 from .ops.shape import Shape, expanded_size
 from .shapes import broadcast
 from .tensor import LEAF, Tensor, wrap
-from .views import check_memory, check_writable, is_recorded, write, written_by_user
+from .writes import check_memory, check_writable, is_recorded, write, written_by_user
 
 
 def getitem(self: Tensor, key: Any) -> Tensor:

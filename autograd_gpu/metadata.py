@@ -13,7 +13,8 @@ from .op import METHODS, TABLE, public
 from .ops.axes import transpose
 from .shapes import Size, dim_of
 from .tensor import LEAF, Tensor, wrap
-from .views import Views, check_writable, give_history
+from .views import Views, give_history
+from .writes import check_writable
 
 REVERSED = (
     "The use of `x.T` on tensors of dimension other than 2 to reverse their shape is deprecated and it will "

@@ -12,7 +12,7 @@ from .functions import DIRECT, INNER, OPERATOR, function_of
 from .op import COMPARISONS, FUNCTIONAL, IN_PLACE, METHODS, OPERATORS, PUBLIC, TABLE, UNARY, Op
 from .record import apply_elementwise, is_operand
 from .tensor import Tensor, wrap
-from .views import in_place
+from .writes import in_place
 
 # Functions of nn.functional that PyTorch also has as ``name_``, and others that take ``inplace``.
 NAMED_IN_PLACE = frozenset({"celu", "elu", "hardtanh", "leaky_relu", "relu", "selu", "threshold"})

@@ -111,9 +111,7 @@ class ArrayNode(Node):
     def restore(self) -> tuple[Any, ...]:
         """What was saved as Tensors with their history: operands first, then the result."""
         saved = self.unpack()
-        operands = tuple(
-            self.with_history(value, parent) for value, parent in zip(saved, self.parents, strict=False)
-        )
+        operands = tuple(self.with_history(value, parent) for value, parent in zip(saved, self.parents, strict=False))
         me = Output(self, 0) if self.results > 1 else self
         return operands + tuple(self.with_history(value, me) for value in saved[len(operands) :])
 
@@ -281,9 +279,7 @@ class WidenedTensors:
 
 
 @cache
-def node_class(
-    op: Op, computed: Type, *, zero_dim: bool = False, numbers: tuple[int, ...] = ()
-) -> type[ArrayNode]:
+def node_class(op: Op, computed: Type, *, zero_dim: bool = False, numbers: tuple[int, ...] = ()) -> type[ArrayNode]:
     """The class of the nodes that record ``op`` when it is computed in the type ``computed``.
 
     Cotangents of 0-d NumPy tensors travel as NumPy scalars. The operands at ``numbers`` are Python numbers.

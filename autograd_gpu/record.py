@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from . import shapes, views
+from . import shapes, views, writes
 from .backends import Type, _numpy, type_for
 from .devices import cpu, device
 from .dtypes import FLOAT, bool_, combine, dtype, get_default_dtype, of_scalar, promote_types
@@ -125,10 +125,10 @@ def apply_elementwise(op: Op, operands: tuple[Any, ...], out: Tensor | None = No
     if out is not None:
         if out._type.device is not computed.device:
             common_device(op, map(kind_of, (*tensors, out)))
-        views.check_out(op.title, out, tensors, result.dtype, shape)
+        writes.check_out(op.title, out, tensors, result.dtype, shape)
         with computed.backend.Scope(computed.device):
             computed.backend.compute(op, raw, computed.dtype, result.dtype, out.array)
-        views.written_by_user(out._counter, "")
+        writes.written_by_user(out._counter, "")
         return out
     with computed.backend.Scope(computed.device):
         y = computed.backend.compute(op, raw, computed.dtype, result.dtype)
@@ -237,9 +237,7 @@ def _wrap_result(array: Any, type_: Type) -> Tensor:
     """The Tensor of what an operation on arrays of ``type_`` returned (NumPy returns scalars, too)."""
     if type(array) is np.ndarray and array.dtype is type_.numpy and type_.backend is _numpy:
         return wrap(array, type_)
-    return wrap(
-        array if hasattr(array, "strides") and not isinstance(array, np.generic) else np.asarray(array)
-    )
+    return wrap(array if hasattr(array, "strides") and not isinstance(array, np.generic) else np.asarray(array))
 
 
 @lru_cache(maxsize=4096)
@@ -269,16 +267,10 @@ def record_array(
     if kept := kept_values(op, needed):
         held = (*values, outs[0])
         node.saved = tuple(
-            [
-                (v.array if isinstance(v, Tensor) else v) if k else None
-                for k, v in zip(kept, held, strict=True)
-            ]
+            [(v.array if isinstance(v, Tensor) else v) if k else None for k, v in zip(kept, held, strict=True)]
         )
         counters = node.counters = tuple(
-            [
-                v._counter if k and isinstance(v, Tensor) else UNWRITTEN
-                for k, v in zip(kept, held, strict=True)
-            ]
+            [v._counter if k and isinstance(v, Tensor) else UNWRITTEN for k, v in zip(kept, held, strict=True)]
         )
         if any([counter.count for counter in counters]):  # noqa: C419  a list is faster
             node.expected = tuple([counter.count for counter in counters])

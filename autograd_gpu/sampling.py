@@ -22,7 +22,7 @@ from .op import TABLE, ArrayOp, public
 from .random import Generator, stream_of
 from .tensor import Tensor, wrap
 from .values import check_range
-from .views import check_writable, write, write_out
+from .writes import check_writable, write, write_out
 
 
 @public(method=False)

@@ -44,8 +44,7 @@ def broadcast(x: Shape, y: Shape) -> Shape:
     for axis, (a, b) in reversed(list(enumerate(pairs))):
         if a != b and 1 not in (a, b):
             raise ShapeError(
-                f"The size of tensor a ({a}) must match the size of tensor b ({b}) "
-                f"at non-singleton dimension {axis}"
+                f"The size of tensor a ({a}) must match the size of tensor b ({b}) at non-singleton dimension {axis}"
             )
         result.append(b if a == 1 else a)
     return tuple(result[::-1])
@@ -55,9 +54,7 @@ def dim_of(dim: int, ndim: int) -> int:
     """``dim`` counted from the front; IndexError if the tensor has no such axis (a 0-d one has one)."""
     dim, limit = index(dim), max(ndim, 1)
     if not -limit <= dim < limit:
-        raise IndexError(
-            f"Dimension out of range (expected to be in range of [{-limit}, {limit - 1}], but got {dim})"
-        )
+        raise IndexError(f"Dimension out of range (expected to be in range of [{-limit}, {limit - 1}], but got {dim})")
     return dim % limit
 
 

@@ -99,9 +99,7 @@ def assert_on_device(trace: Any) -> None:
     assert not trace.d2h_bytes
 
 
-def check_stays_on_device(
-    function: Function, arrays: Sequence[np.ndarray], constant: Sequence[int] = ()
-) -> None:
+def check_stays_on_device(function: Function, arrays: Sequence[np.ndarray], constant: Sequence[int] = ()) -> None:
     """Both passes of ``function(F, *tensors)`` stay on the simulated device, once they are warm."""
     cudasim = pytest.importorskip("cudasim")
     for _ in range(2):

@@ -69,7 +69,9 @@ def assert_same(mine: Any, torchs: Any, *, scale: float = 1.0, what: str = "") -
     assert_allclose(host(mine), host(torchs), rtol=rtol * scale, atol=atol * scale, err_msg=what)
 
 
-def difference_quotient(function: Any, arrays: list[np.ndarray], directions: list[np.ndarray], eps: float = 1e-6) -> Any:
+def difference_quotient(
+    function: Any, arrays: list[np.ndarray], directions: list[np.ndarray], eps: float = 1e-6
+) -> Any:
     """The derivative of ``function`` (of Tensors) along ``directions``, by a central difference in float64."""
     with ag.no_grad():
         ahead = function(*(ours(x + eps * v) for x, v in zip(arrays, directions, strict=True)))

@@ -82,17 +82,13 @@ def test_an_ignored_row_may_hold_anything(rng):
 
 @pytest.mark.parametrize("dtype", ["uint8", "int64"])
 def test_dtypes_of_the_target(dtype, rng):
-    check(
-        lambda f, x, t: f.cross_entropy(x, t), [rng.normal(size=(4, 3)), np.array([2, 0, 1, 1], dtype)], rng
-    )
+    check(lambda f, x, t: f.cross_entropy(x, t), [rng.normal(size=(4, 3)), np.array([2, 0, 1, 1], dtype)], rng)
 
 
 def test_one_row_without_a_batch(rng):
     # PyTorch's own backward pass refuses this shape of the target
     check(lambda f, x, t: f.nll_loss(x, t), [rng.normal(size=3), np.array([2])], rng, orders=0)
-    check(
-        lambda f, x, t: f.nll_loss(x, t, reduction="none"), [rng.normal(size=3), np.array([2])], rng, orders=0
-    )
+    check(lambda f, x, t: f.nll_loss(x, t, reduction="none"), [rng.normal(size=3), np.array([2])], rng, orders=0)
 
 
 @pytest.mark.parametrize("layout", ["transposed", "strided", "view"])
@@ -125,9 +121,7 @@ def test_on_the_device_in_single_precision(reduction, shape, device, rng):
 
 def test_probabilities_on_the_device(device, rng):
     arrays = [rng.normal(size=(4, 3)), rng.uniform(0, 1, (4, 3))]
-    check(
-        lambda f, x, t: f.cross_entropy(x, t), arrays, rng, device, "float32", orders=1, scale=5, node=False
-    )
+    check(lambda f, x, t: f.cross_entropy(x, t), arrays, rng, device, "float32", orders=1, scale=5, node=False)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
@@ -139,9 +133,7 @@ def test_in_half_precision(dtype, device, rng):
 def test_gradient_is_the_difference_quotient(rng):
     t = ours(np.array([2, 0, -100, 1]))
     check_quotient(lambda f, x: f.cross_entropy(x, t, label_smoothing=0.1), [rng.normal(size=(4, 3))], rng)
-    check_quotient(
-        lambda f, x, t: f.cross_entropy(x, t), [rng.normal(size=(4, 3)), rng.uniform(0, 1, (4, 3))], rng
-    )
+    check_quotient(lambda f, x, t: f.cross_entropy(x, t), [rng.normal(size=(4, 3)), rng.uniform(0, 1, (4, 3))], rng)
 
 
 @pytest.mark.parametrize("shift", [-1000.0, 1000.0])

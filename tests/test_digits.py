@@ -24,9 +24,7 @@ def weights(rng):
     """Weights of He's scale and small biases."""
     shapes = (64, 128), (128,), (128, 10), (10,)
     scales = (2 / 64) ** 0.5, 0.1, (2 / 128) ** 0.5, 0.1
-    return [
-        rng.normal(0, scale, shape).astype(np.float32) for scale, shape in zip(scales, shapes, strict=True)
-    ]
+    return [rng.normal(0, scale, shape).astype(np.float32) for scale, shape in zip(scales, shapes, strict=True)]
 
 
 def step(torch, functional, images, labels, parameters, p=0.0):

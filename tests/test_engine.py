@@ -465,7 +465,13 @@ def gradients_are_laid_out_like_their_tensor(m, device):
 @agrees
 def gradients_are_no_views(m, device):
     found = []
-    for make in (lambda x: x.t(), lambda x: x[:1], lambda x: x.expand(4, 2, 3), lambda x: x.reshape(-1), lambda x: x + 0):
+    for make in (
+        lambda x: x.t(),
+        lambda x: x[:1],
+        lambda x: x.expand(4, 2, 3),
+        lambda x: x.reshape(-1),
+        lambda x: x + 0,
+    ):
         x = m.ones(2, 3, device=device, requires_grad=True)
         make(x).sum().backward()
         x.grad[0, 0] = 7.0
@@ -542,6 +548,24 @@ def sequence_numbers_grow(m, device):
     return [n - numbers[0] for n in numbers], c.grad_fn.next_functions[0][0] is b.grad_fn
 
 
+@agrees
+def variables(m, device):
+    Variable = m.autograd.Variable
+    x = leaf(m, device)
+    v, w = Variable(x), Variable(m.ones(3, device=device), requires_grad=True)
+    (v * w).sum().backward()
+    return v, v is x, w, w.grad, isinstance(x, Variable), isinstance(3, Variable), v.data_ptr() == x.data_ptr()
+
+
+@agrees
+def versions_counted_by_hand(m, device):
+    increment = m.autograd.graph.increment_version
+    x, y = m.ones(3, device=device), m.ones(3, device=device)
+    increment(x)
+    increment([x, y])
+    return x._version, x[1:]._version, y._version
+
+
 # --- programs drawn at random ------------------------------------------------------------------------------------
 
 
@@ -594,7 +618,9 @@ def test_random_graphs_agree_with_torch(seed):
         seeds = [m.tensor(rng.normal(size=tuple(y.shape)).tolist(), dtype=m.float64) for y in roots]
         first = m.autograd.grad(roots, wanted, seeds, create_graph=True, allow_unused=True)
         used = [g for g in first if g is not None and g.requires_grad]
-        second = m.autograd.grad([(g * g).sum() for g in used], wanted, allow_unused=True, retain_graph=True) if used else ()
+        second = (
+            m.autograd.grad([(g * g).sum() for g in used], wanted, allow_unused=True, retain_graph=True) if used else ()
+        )
         m.autograd.backward(roots, seeds)
         return [g if g is None else g.detach() for g in first], second, [x.grad for x in leaves]
 
@@ -610,6 +636,17 @@ def test_a_gradient_is_no_view_of_the_seed(device):
     x.view(2).backward(seed)
     seed.mul_(100)
     assert x.grad.tolist() == [3.0, 4.0]
+
+
+def test_wrong_variables():
+    with pytest.raises(TypeError, match="^Variable data has to be a tensor, but got list$"):
+        autograd.Variable([1.0])
+    with pytest.raises(RuntimeError, match="^Only Tensors of floating point and complex dtype can require gradients$"):
+        autograd.Variable(ag.tensor([1]), requires_grad=True)
+    with pytest.raises(
+        RuntimeError, match="^It is not possible to get the gradient edge for a Tensor that does not requ"
+    ):
+        autograd.graph.get_gradient_edge(ag.ones(2))
 
 
 class Failing(autograd.Function):
@@ -687,7 +724,9 @@ def test_backward_passes_in_several_threads():
         np.testing.assert_allclose(found[i], [np.exp(i), 2 * np.exp(2)], rtol=1e-6)
 
 
-@pytest.mark.parametrize("step", [lambda y: y * 0.999, lambda y: -y, lambda y: y.exp().log(), lambda y: y.view(1, 1).view(())])
+@pytest.mark.parametrize(
+    "step", [lambda y: y * 0.999, lambda y: -y, lambda y: y.exp().log(), lambda y: y.view(1, 1).view(())]
+)
 def test_deep_chains_need_no_recursion(step):
     x = ours(1.0, requires_grad=True)
     y = x

@@ -703,7 +703,9 @@ def test_instances_and_legacy_calls_are_refused():
     text = re.escape("Old'> should not be instantiated. Methods on autograd functions are all static, so you should")
     with pytest.warns(DeprecationWarning, match=text):
         old = Old()
-    with pytest.raises(RuntimeError, match="^Legacy autograd function with non-static forward method is deprecated.") as e:
+    with pytest.raises(
+        RuntimeError, match="^Legacy autograd function with non-static forward method is deprecated."
+    ) as e:
         old(ours([1.0]))
     assert str(e.value).endswith("(Example: https://pytorch.org/docs/stable/autograd.html#torch.autograd.Function)")
 
@@ -728,7 +730,9 @@ def test_wrong_arguments_of_the_context():
     ctx = Function.__subclasses__()[0]._ctx_class()
     with pytest.raises(TypeError, match="^mark_dirty can only accept variables, but argument 1 is of type int$"):
         ctx.mark_dirty(ours([1.0]), 3)
-    with pytest.raises(TypeError, match="^mark_non_differentiable only accepts variable arguments, but argument 0 is of"):
+    with pytest.raises(
+        TypeError, match="^mark_non_differentiable only accepts variable arguments, but argument 0 is of"
+    ):
         ctx.mark_non_differentiable(None)
 
 
@@ -742,7 +746,9 @@ def test_a_complex_gradient_of_a_real_argument_is_refused():
         def backward(ctx, g):
             return g * 1j
 
-    with pytest.raises(RuntimeError, match="^Function ComplexBackward returned an invalid gradient at index 0 - got a c"):
+    with pytest.raises(
+        RuntimeError, match="^Function ComplexBackward returned an invalid gradient at index 0 - got a c"
+    ):
         Complex.apply(ours([1.0], requires_grad=True)).backward()
 
 
@@ -771,7 +777,9 @@ def test_a_view_whose_base_is_written_to_loses_the_custom_backward_and_says_so()
     base.mul_(2)
     base.sum().backward(retain_graph=True)
     np.testing.assert_array_equal(x.grad.array, [2, 2])
-    text = "^Output 0 of Row is a view and its base or another view of its base has been modified inplace. This view was"
+    text = (
+        "^Output 0 of Row is a view and its base or another view of its base has been modified inplace. This view was"
+    )
     with pytest.raises(RuntimeError, match=text):
         row.sum().backward()
 

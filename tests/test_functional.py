@@ -24,9 +24,7 @@ def test_every_registered_function_is_exported():
 
 
 def test_what_is_missing_is_named():
-    with pytest.raises(
-        Unsupported, match=r"^torch\.nn\.functional\.conv9d is not in autograd_gpu, which has "
-    ):
+    with pytest.raises(Unsupported, match=r"^torch\.nn\.functional\.conv9d is not in autograd_gpu, which has "):
         F.conv9d  # noqa: B018
     with pytest.raises(Unsupported, match=r"^torch\.nn\.Transformer is not in autograd_gpu"):
         nn.Transformer  # noqa: B018
@@ -63,9 +61,7 @@ def test_cosine_similarity(a, b, dim, rng):
 
 
 def test_cosine_similarity_with_nothing(rng):
-    check(
-        lambda f, x, y: f.cosine_similarity(x, y), [np.zeros((2, 3)), rng.normal(size=(2, 3))], rng, orders=0
-    )
+    check(lambda f, x, y: f.cosine_similarity(x, y), [np.zeros((2, 3)), rng.normal(size=(2, 3))], rng, orders=0)
 
 
 @pytest.mark.parametrize("p", [1.0, 2.0, 3.0, float("inf")])
@@ -85,9 +81,7 @@ def test_normalize(p, dim, rng):
 def test_distances_on_the_device(name, device, rng):
     count = 1 if name == "normalize" else 2
     arrays = [rng.normal(size=(4, 3)) for _ in range(count)]
-    check(
-        lambda f, *xs: getattr(f, name)(*xs), arrays, rng, device, "float32", orders=1, scale=10, node=False
-    )
+    check(lambda f, *xs: getattr(f, name)(*xs), arrays, rng, device, "float32", orders=1, scale=10, node=False)
 
 
 # --- padding ---------------------------------------------------------------------------------------------

@@ -36,9 +36,7 @@ def test_fold_visits_a_shared_node_once_and_needs_no_stack():
     for _ in range(20_000):
         root = root + root  # 2**20000 paths
     calls = []
-    (value,) = fold(
-        (root,), var=lambda _: 0, const=float, call=lambda _op, a, _b: calls.append(a) or a + 1
-    )
+    (value,) = fold((root,), var=lambda _: 0, const=float, call=lambda _op, a, _b: calls.append(a) or a + 1)
     assert value == len(calls) == 20_000
 
 

@@ -91,7 +91,9 @@ def test_a_wrong_gradient_is_shown_as_torch_shows_it():
     def numbers(text):
         return np.array([float(number) for number in re.findall(r"-?\d+\.\d+(?:e[+-]\d+)?", text)])
 
-    assert mine.startswith("Jacobian mismatch for output 0 with respect to input 0,\nnumerical:tensor([[2.0000, 0.0000],")
+    assert mine.startswith(
+        "Jacobian mismatch for output 0 with respect to input 0,\nnumerical:tensor([[2.0000, 0.0000],"
+    )
     assert "\nanalytical:tensor([[4., 0.],\n" in mine
     assert re.sub(r"[\d.]+", "#", mine) == re.sub(r"[\d.]+", "#", torchs)
     np.testing.assert_allclose(numbers(mine), numbers(torchs), atol=1e-4)
@@ -113,7 +115,9 @@ def test_a_wrong_complex_gradient_is_shown_as_torch_shows_it(part):
         m.autograd.gradcheck(Wrong.apply, (x,))
 
     mine, torchs = both(program)
-    head = re.compile(r"^While considering the (real|imaginary) part of complex outputs only, Jacobian mismatch for output 0")
+    head = re.compile(
+        r"^While considering the (real|imaginary) part of complex outputs only, Jacobian mismatch for output 0"
+    )
     assert head.match(mine)[0] == head.match(torchs)[0]
 
 
@@ -165,7 +169,9 @@ def test_a_backward_that_changes_its_mind_fails():
             calls.append(1)
             return g * (2 + 1e-9 * len(calls))
 
-    with pytest.raises(GradcheckError, match="^Backward is not reentrant, i.e., running backward with same input and grad"):
+    with pytest.raises(
+        GradcheckError, match="^Backward is not reentrant, i.e., running backward with same input and grad"
+    ):
         gradcheck(Moody.apply, ours([1.0], requires_grad=True))
     assert gradcheck(Moody.apply, ours([1.0], requires_grad=True), nondet_tol=1e-6)
 
@@ -217,12 +223,18 @@ def test_bad_inputs():
     x = ours(np.ones(2, np.float32), requires_grad=True)
     with pytest.warns(UserWarning, match=text):
         gradcheck(lambda n, x: x * 2.0, (1, x), eps=1e-2)
-    with pytest.raises(ValueError, match="^gradcheck expects at least one input tensor to require gradient, but none of"):
+    with pytest.raises(
+        ValueError, match="^gradcheck expects at least one input tensor to require gradient, but none of"
+    ):
         gradcheck(lambda x: x, ours([1.0]))
     wide = ours([1.0]).expand(3).detach().requires_grad_()
-    with pytest.raises(RuntimeError, match="^The 0th input has a dimension with stride 0. gradcheck only supports inputs"):
+    with pytest.raises(
+        RuntimeError, match="^The 0th input has a dimension with stride 0. gradcheck only supports inputs"
+    ):
         gradcheck(lambda x: x * 2, wide)
-    with pytest.raises(AssertionError, match="^Expected at least one of check_forward_ad or check_backward_ad to be True$"):
+    with pytest.raises(
+        AssertionError, match="^Expected at least one of check_forward_ad or check_backward_ad to be True$"
+    ):
         gradcheck(lambda x: x, ours([1.0], requires_grad=True), check_backward_ad=False)
     for option in ("check_forward_ad", "check_batched_grad", "check_batched_forward_grad"):
         with pytest.raises(ag.errors.Unsupported, match=rf"^gradcheck\({option}=True\) needs"):

@@ -21,7 +21,7 @@ op streams
 ops/
 fusion/
 engine
-tensor edges nodes views record functions planned backward methods extend values factory
+tensor edges nodes views writes record functions planned backward methods extend values factory
 conversion creation interchange keys indexing metadata random sampling topython typeinfo
 legacy defaults serialization config _define
 autograd/ cuda/ nn/ special

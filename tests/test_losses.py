@@ -94,9 +94,7 @@ def test_on_the_device_in_single_precision(loss, reduction, device, rng):
     if device == "cuda" and reduction == "sum":
         pytest.skip("its kernels are those of the mean")
     arrays = drawn(loss, (4, 3), rng)
-    check(
-        reducing(loss, reduction), arrays, rng, device, "float32", orders=1, constant=loss.constant, scale=5
-    )
+    check(reducing(loss, reduction), arrays, rng, device, "float32", orders=1, constant=loss.constant, scale=5)
 
 
 @every_loss
@@ -282,7 +280,5 @@ def test_outside_of_probabilities_the_loss_is_nan_on_the_device():
 @pytest.mark.gpu
 @pytest.mark.parametrize("loss", LOSSES[:7], ids=IDS[:7])
 def test_both_operands_are_on_one_device(loss):
-    with pytest.raises(
-        RuntimeError, match=r"^Expected all tensors to be on the same device, but found at least two"
-    ):
+    with pytest.raises(RuntimeError, match=r"^Expected all tensors to be on the same device, but found at least two"):
         loss(F, ours(X, "cuda"), ours(X))

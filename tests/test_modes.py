@@ -187,7 +187,9 @@ def test_inference_tensors(device):
     assert not x.is_inference()
     with pytest.raises(RuntimeError, match=r"^Inference tensors do not track version counter\.$"):
         y._version  # noqa: B018
-    with pytest.raises(RuntimeError, match="^Inference tensors cannot be saved for backward. Please do not use Tensors"):
+    with pytest.raises(
+        RuntimeError, match="^Inference tensors cannot be saved for backward. Please do not use Tensors"
+    ):
         x * y
     assert (x + y).requires_grad, "nothing is saved for a sum"
     with pytest.raises(RuntimeError, match="^Setting requires_grad=True on inference tensor outside InferenceMode"):
@@ -269,7 +271,10 @@ def test_anomaly_warning_also_accompanies_other_errors():
     x = ours([1.0], requires_grad=True)
     with autograd.set_detect_anomaly(True):
         y = Broken.apply(x)
-        with pytest.warns(UserWarning, match="Error detected in BrokenBackward"), pytest.raises(ValueError, match="mine"):
+        with (
+            pytest.warns(UserWarning, match="Error detected in BrokenBackward"),
+            pytest.raises(ValueError, match="mine"),
+        ):
             y.backward()
     with warnings.catch_warnings(), pytest.raises(ValueError, match="mine"):
         Broken.apply(x).backward()

@@ -102,9 +102,7 @@ def test_text_is_torchs(torch, rng, dtype, shape):
 
 
 @pytest.mark.parametrize("kind", VALUES)
-@pytest.mark.parametrize(
-    "dtype", [dtypes.int64, dtypes.float32, dtypes.complex128], ids=lambda dtype: dtype.name
-)
+@pytest.mark.parametrize("dtype", [dtypes.int64, dtypes.float32, dtypes.complex128], ids=lambda dtype: dtype.name)
 def test_text_is_torchs_under_all_options(torch, rng, dtype, kind):
     for _ in range(12):
         shape = SHAPES[rng.integers(len(SHAPES))]
@@ -114,9 +112,7 @@ def test_text_is_torchs_under_all_options(torch, rng, dtype, kind):
 
 
 @pytest.mark.parametrize("default_device", ["cpu", "cuda"])
-@pytest.mark.parametrize(
-    "dtype", [dtypes.float32, dtypes.float64, dtypes.complex64], ids=lambda dtype: dtype.name
-)
+@pytest.mark.parametrize("dtype", [dtypes.float32, dtypes.float64, dtypes.complex64], ids=lambda dtype: dtype.name)
 def test_suffixes_wrap_as_in_torch(torch, rng, monkeypatch, dtype, default_device):
     monkeypatch.setattr(torch._C, "_get_default_device", lambda: default_device)  # 'cuda': 'cpu' is shown
     device = None if default_device == "cpu" else "cpu"

@@ -26,6 +26,8 @@ def test_the_python_example_prints_what_the_readme_shows(tmp_path):
     assert ran.stdout == shown
 
 
-@pytest.mark.parametrize("path", sorted(set(re.findall(r"(?:python|`)\s*((?:examples|benchmarks|tools)/\w+\.py)", README))))
+@pytest.mark.parametrize(
+    "path", sorted(set(re.findall(r"(?:python|`)\s*((?:examples|benchmarks|tools)/\w+\.py)", README)))
+)
 def test_every_script_that_the_readme_names_is_there(path):
     assert (ROOT / path).is_file()

@@ -180,9 +180,7 @@ print(torch.float32)
 )
 def test_what_is_missing_is_named(statement, error, name, script, capsys):
     assert main([script(f"import torch\n{statement}\n")]) == 1
-    said = (
-        f"{error}: torch.{name} is not in autograd_gpu, which has PyTorch's autograd and what belongs to it"
-    )
+    said = f"{error}: torch.{name} is not in autograd_gpu, which has PyTorch's autograd and what belongs to it"
     assert said in capsys.readouterr().err
 
 

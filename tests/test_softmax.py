@@ -102,18 +102,14 @@ def test_implicit_dim_warns(name, shape, rng):
 
 
 @every_name
-@pytest.mark.parametrize(
-    "row", [[1000.0, -1000.0, 1000.0], [1e30, -1e30, 0.0], [-1000.0, -1000.1, -999.0]], ids=str
-)
+@pytest.mark.parametrize("row", [[1000.0, -1000.0, 1000.0], [1e30, -1e30, 0.0], [-1000.0, -1000.1, -999.0]], ids=str)
 def test_large_numbers_do_not_overflow(name, row, rng):
     y = check(along(name, 0), [np.array(row)], rng, orders=1)
     assert np.isfinite(host(y)).all()
 
 
 @every_name
-@pytest.mark.parametrize(
-    "row", [[-np.inf, 0, 1], [-np.inf, -np.inf, -np.inf], [np.inf, 0, 1], [np.nan, 0, 1]], ids=str
-)
+@pytest.mark.parametrize("row", [[-np.inf, 0, 1], [-np.inf, -np.inf, -np.inf], [np.inf, 0, 1], [np.nan, 0, 1]], ids=str)
 def test_special_values(name, row, rng):
     check(along(name, 0), [np.array(row)], rng, orders=0)
 
@@ -148,9 +144,7 @@ def test_gumbel_softmax_on_the_device(device, rng):
     assert x.grad.device == x.device
 
 
-@pytest.mark.parametrize(
-    ("shape", "dim"), [((4, 6), -1), ((4, 6), 0), ((2, 4, 3), 1), ((2,), 0), ((0, 2), 1)]
-)
+@pytest.mark.parametrize(("shape", "dim"), [((4, 6), -1), ((4, 6), 0), ((2, 4, 3), 1), ((2,), 0), ((0, 2), 1)])
 def test_glu(shape, dim, rng):
     check(lambda f, x: f.glu(x, dim), [rng.normal(size=shape)], rng)
 
@@ -184,9 +178,7 @@ def test_errors_are_torchs(case):
 
 
 @pytest.mark.parametrize("name", ["softmax", "log_softmax"])
-@pytest.mark.parametrize(
-    ("dtype", "word"), [("int64", "Long"), ("bool", "Bool"), ("complex64", "ComplexFloat")]
-)
+@pytest.mark.parametrize(("dtype", "word"), [("int64", "Long"), ("bool", "Bool"), ("complex64", "ComplexFloat")])
 def test_only_floating_dtypes(name, dtype, word):
     with pytest.raises(RuntimeError, match=f"^\"{name}_lastdim_kernel_impl\" not implemented for '{word}'$"):
         getattr(F, name)(ours(X.astype(dtype)), 1)

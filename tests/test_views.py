@@ -12,6 +12,7 @@ from programs import Programs, assert_agrees, assert_fails_alike, message
 from support import host, ours
 
 import autograd_gpu as ag
+from conftest import CUDA_MISSING
 
 agrees, fails = Programs(), Programs()
 
@@ -30,7 +31,17 @@ def test_forbidden_writes_are_refused_in_torchs_words(program):
 
 
 def slice_key(a: int, ndim: int) -> Any:
-    keys = [0, -1, slice(0, 2), slice(1, None), slice(None, None, 2), None, ..., (Ellipsis, 0), (slice(None), slice(0, 1))]
+    keys = [
+        0,
+        -1,
+        slice(0, 2),
+        slice(1, None),
+        slice(None, None, 2),
+        None,
+        ...,
+        (Ellipsis, 0),
+        (slice(None), slice(0, 1)),
+    ]
     key = keys[a % len(keys)]
     return key if ndim >= (2 if isinstance(key, tuple) and len(key) == 2 and key[0] is not Ellipsis else 1) else ...
 
@@ -155,11 +166,15 @@ class Run:
 
 # What torch raises when a view whose base was written to is used, we raise when a gradient passes it, or not at all.
 # We compute before we write, so that operands may overlap what is written to.
-DIFFERENT = re.compile("its base or another view of its base has been|some elements of the input tensor and the written-to")
+DIFFERENT = re.compile(
+    "its base or another view of its base has been|some elements of the input tensor and the written-to"
+)
 
 
 # Of several things that are wrong, these may be noticed in another order.
-SIZES = re.compile("The size of tensor a|The expanded size of the tensor|the number of sizes provided|refers to a single mem")
+SIZES = re.compile(
+    "The size of tensor a|The expanded size of the tensor|the number of sizes provided|refers to a single mem"
+)
 
 
 def kind(error: Exception | None) -> str:
@@ -215,6 +230,14 @@ steps = st.lists(
 @given(steps)
 def test_random_programs_agree_with_torch(steps):
     check_program(steps)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(CUDA_MISSING is not None, reason=str(CUDA_MISSING))
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(steps)
+def test_random_programs_on_the_device_agree_with_torch(steps):
+    check_program(steps, "cuda")
 
 
 # --- views ---------------------------------------------------------------------------------------------------
@@ -380,7 +403,18 @@ def slices_of_a_constant_filled_one_by_one(m, device):
 def all_kinds_of_assignment(m, device):
     x = matrix(m, device)
     found = []
-    for key in (0, -1, slice(0, 1), (slice(None), 1), (0, 2), ..., None, (slice(None), slice(None, None, 2)), [0, 1], (1, [0, 2])):
+    for key in (
+        0,
+        -1,
+        slice(0, 1),
+        (slice(None), 1),
+        (0, 2),
+        ...,
+        None,
+        (slice(None), slice(None, None, 2)),
+        [0, 1],
+        (1, [0, 2]),
+    ):
         base = x * 2
         base[key] = base[key].clone() * x.sum() + 1
         base[key] = 3.0 if key == 0 else base[key].detach()
@@ -646,7 +680,9 @@ def test_a_stale_second_result_is_called_so():
     y = b * b
     with ag.no_grad():
         b.add_(1)
-    with pytest.raises(RuntimeError, match=r"\[torch.FloatTensor \[3\]\], which is output 1 of Unbind, is at version 1"):
+    with pytest.raises(
+        RuntimeError, match=r"\[torch.FloatTensor \[3\]\], which is output 1 of Unbind, is at version 1"
+    ):
         y.sum().backward()
 
 
@@ -654,7 +690,9 @@ def test_a_view_of_a_view_made_without_recording_is_not_written_to():
     x = leaf(ag, "cpu") * 1
     with ag.no_grad():
         v = x[:2]
-    with pytest.raises(RuntimeError, match="created in no_grad mode and is being modified inplace with grad mode enabled"):
+    with pytest.raises(
+        RuntimeError, match="created in no_grad mode and is being modified inplace with grad mode enabled"
+    ):
         v[:1].mul_(2)
 
 

@@ -44,9 +44,7 @@ def resolve(where: device) -> device:
     """``where`` with its index filled in; MissingCuda if there is no such device."""
     index = cupy.cuda.runtime.getDevice() if where.index is None else where.index
     if index >= DEVICES:
-        raise MissingCuda(
-            f"CUDA error: invalid device ordinal: cuda:{index} was asked for, {DEVICES} present"
-        )
+        raise MissingCuda(f"CUDA error: invalid device ordinal: cuda:{index} was asked for, {DEVICES} present")
     return device("cuda", index)
 
 

@@ -58,9 +58,7 @@ def compute(
 ) -> np.ndarray:
     """``op`` on operands cast to ``computed``, the result cast to ``result`` (and written to ``out``)."""
     inner = float32 if computed in REDUCED else computed
-    cast = [
-        np.asarray(operand, None if i in op.conditions else inner.numpy) for i, operand in enumerate(operands)
-    ]
+    cast = [np.asarray(operand, None if i in op.conditions else inner.numpy) for i, operand in enumerate(operands)]
     if out is not None and op.writes and out.dtype == inner.numpy == result.numpy:
         modes.quiet(op.numpy, *cast, out=out)
         return out

@@ -15,9 +15,7 @@ def literal(value: float, ctype: str) -> str:
     return f"{ctype}({value!r})"
 
 
-def statements(
-    roots: tuple[Expr, ...], names: dict[int, str], ctype: str
-) -> tuple[list[str], tuple[str, ...]]:
+def statements(roots: tuple[Expr, ...], names: dict[int, str], ctype: str) -> tuple[list[str], tuple[str, ...]]:
     """Lines that compute ``roots`` from variables ``names[slot]`` in ``ctype``, and their values' names."""
     lines: list[str] = []
 

@@ -11,8 +11,7 @@ def saved_by(op: Op, *, complex: bool = False) -> tuple[frozenset[int], ...]:
     """For each operand, the slots that its cotangent reads besides the cotangent of the result."""
     cotangent = op.arity + 1
     return tuple(
-        frozenset() if formula is None else slots(formula) - {cotangent}
-        for formula in vjp(op, complex=complex)
+        frozenset() if formula is None else slots(formula) - {cotangent} for formula in vjp(op, complex=complex)
     )
 
 
@@ -65,9 +64,7 @@ def compile_pullback(
     for i, formula in enumerate(formulas):
         lines.clear()
         result = (
-            "None"
-            if formula is None
-            else fold((formula,), var=values.__getitem__, const=let_constant, call=let)[0]
+            "None" if formula is None else fold((formula,), var=values.__getitem__, const=let_constant, call=let)[0]
         )
         body += [f"g{i} = None", f"if p{i} is not None:"]
         body += [f"    t{n} = {line}" for n, line in enumerate(lines)]

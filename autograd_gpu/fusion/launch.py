@@ -13,9 +13,7 @@ from .expr import slot, slots, vjp
 
 
 @lru_cache(maxsize=4096)
-def body(
-    op: Op, needed: tuple[int, ...], ctype: str, *, complex: bool
-) -> tuple[tuple[int, ...], str, tuple[str, ...]]:
+def body(op: Op, needed: tuple[int, ...], ctype: str, *, complex: bool) -> tuple[tuple[int, ...], str, tuple[str, ...]]:
     """What the cotangents of the operands ``needed`` read, the statements that compute them, and their helpers."""
     formulas = tuple(formula for i in needed if (formula := vjp(op, complex=complex)[i]) is not None)
     read = tuple(sorted(slots(*formulas)))
@@ -40,9 +38,7 @@ def kernel_pullback(op: Op, *, complex: bool = False) -> Callable[[Any, Any], tu
             g if p is not None and formula is cotangent else None
             for p, formula in zip(self.parents, formulas, strict=False)
         ]
-        needed = tuple(
-            i for i, p in enumerate(self.parents) if p is not None and formulas[i] not in (None, cotangent)
-        )
+        needed = tuple(i for i, p in enumerate(self.parents) if p is not None and formulas[i] not in (None, cotangent))
         if needed:
             read, text, called = body(op, needed, backend.ctype(computed), complex=complex)
             made = backend.launch(

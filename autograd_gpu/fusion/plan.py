@@ -129,9 +129,7 @@ def size(*formulas: Expr) -> int:
 
 def fits_one_kernel(*formulas: Expr) -> bool:
     """Whether a kernel may compute ``formulas`` together."""
-    return (
-        len(formulas) <= MAX_OUTPUTS and len(slots(*formulas)) <= MAX_INPUTS and size(*formulas) <= MAX_OPS
-    )
+    return len(formulas) <= MAX_OUTPUTS and len(slots(*formulas)) <= MAX_INPUTS and size(*formulas) <= MAX_OPS
 
 
 class Builder:

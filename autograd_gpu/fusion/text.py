@@ -53,14 +53,8 @@ def gradient_text(op: Op) -> tuple[str | None, ...]:
 def docstring(op: Op) -> str:
     """The docstring of the function that ``op`` becomes."""
     gradients = [
-        f"    d {name} = {text}"
-        for name, text in zip(op.operands, gradient_text(op), strict=True)
-        if text is not None
+        f"    d {name} = {text}" for name, text in zip(op.operands, gradient_text(op), strict=True) if text is not None
     ]
     lines = [f"{op.doc[:1].upper()}{op.doc[1:]}, elementwise; operands broadcast.", ""]
-    lines += (
-        ["Cotangents, where g is that of the result y:", "", *gradients]
-        if gradients
-        else ["It has no gradient."]
-    )
+    lines += ["Cotangents, where g is that of the result y:", "", *gradients] if gradients else ["It has no gradient."]
     return "\n".join(lines)

@@ -43,9 +43,7 @@ def _like(x: Any, input: Any) -> Any:
 def _drop(input: Any, size: Shape, p: float, inplace: bool) -> Any:
     """``input`` with a share ``p`` of its parts, of which ``size`` tells the number, set to 0."""
     if input.dtype.category < FLOAT:
-        raise DtypeError(
-            f"result type Float can't be cast to the desired output type {input.dtype.scalar_name}"
-        )
+        raise DtypeError(f"result type Float can't be cast to the desired output type {input.dtype.scalar_name}")
     factor = _like(_kept(input, size, 1 - p) / (1 - p), input) if p < 1 else 0
     return _times(input, factor, inplace)
 

@@ -123,13 +123,10 @@ def binary_cross_entropy_with_logits(
     """
     reduction = reduction_of(reduction, size_average, reduce)
     if target.shape != input.shape:
-        raise ValueError(
-            f"Target size ({Size(target.shape)}) must be the same as input size ({Size(input.shape)})"
-        )
+        raise ValueError(f"Target size ({Size(target.shape)}) must be the same as input size ({Size(input.shape)})")
     if target.dtype.category < FLOAT:
         raise DtypeError(
-            f"result type {input.dtype.scalar_name} can't be cast to the desired output type "
-            f"{target.dtype.scalar_name}"
+            f"result type {input.dtype.scalar_name} can't be cast to the desired output type {target.dtype.scalar_name}"
         )
     check_constant("binary_cross_entropy_with_logits", weight=weight, pos_weight=pos_weight)
     input, target = one_dtype(input, target)

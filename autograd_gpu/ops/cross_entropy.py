@@ -85,8 +85,7 @@ def _check_target(input: Any, target: Any) -> None:
         raise ValueError(f"For 1D input, 1D target must have size 1, but got target size: {got[0]}")
     if input.ndim == 4 and target.ndim != 3:
         raise ShapeError(
-            "only batches of spatial targets supported (3D tensors) but got targets of dimension: "
-            f"{target.ndim}"
+            f"only batches of spatial targets supported (3D tensors) but got targets of dimension: {target.ndim}"
         )
     if input.ndim > 1 and got != (expected := sizes[:1] + sizes[2:]):
         if input.ndim == 4:
@@ -106,9 +105,7 @@ def _check_weight(weight: Any, input: Any, classes: int, prefix: str = "") -> No
             f"weight tensor of shape: {list(weight.shape)}"
         )
     if weight.dtype is not input.dtype:
-        raise DtypeError(
-            f"expected scalar type {input.dtype.scalar_name} but found {weight.dtype.scalar_name}"
-        )
+        raise DtypeError(f"expected scalar type {input.dtype.scalar_name} but found {weight.dtype.scalar_name}")
 
 
 def _check_classes(target: Any, classes: int, ignore_index: int) -> None:
@@ -189,8 +186,7 @@ def _probability_loss(
     """The cross entropy of ``softmax(input)`` with probabilities."""
     if target.dtype.category != FLOAT:
         raise DtypeError(
-            "Expected floating point type for target with class probabilities, got "
-            f"{target.dtype.scalar_name}"
+            f"Expected floating point type for target with class probabilities, got {target.dtype.scalar_name}"
         )
     if ignore_index >= 0:
         raise RuntimeError("ignore_index is not supported for floating point target")

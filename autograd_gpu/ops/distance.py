@@ -21,14 +21,10 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
     """
     common = promote_types(x1.dtype, x2.dtype)
     if common.category < FLOAT:
-        raise DtypeError(
-            f"expected common dtype to be floating point, yet common dtype is {common.scalar_name}"
-        )
+        raise DtypeError(f"expected common dtype to be floating point, yet common dtype is {common.scalar_name}")
     size = broadcast(tuple(x1.shape), tuple(x2.shape))
     dim = dim_of(dim, len(size))
-    x1, x2 = (
-        x / x.norm(dim=dim, keepdim=True).clamp_min(eps) for x in (expanded(x1, size), expanded(x2, size))
-    )
+    x1, x2 = (x / x.norm(dim=dim, keepdim=True).clamp_min(eps) for x in (expanded(x1, size), expanded(x2, size)))
     return (x1 * x2).sum(dim)
 
 

@@ -40,9 +40,7 @@ def _scaled(x: Any, weight: Any, align: Shape) -> Any:
 
 
 @in_float32
-def _norm(
-    input: Any, weight: Any, bias: Any, size: Shape, dim: Shape, align: Shape, eps: float, stats: Any
-) -> Any:
+def _norm(input: Any, weight: Any, bias: Any, size: Shape, dim: Shape, align: Shape, eps: float, stats: Any) -> Any:
     x, mean, var, _ = _normalised(input, size, dim, eps, stats)
     y = _scaled(_view(x, input.shape), weight, align)
     return y if isinstance(bias, int) else y + _view(bias, align), mean, var
@@ -108,8 +106,7 @@ def _normalized_shape(name: str, shape: Any, input: Any, gap: str = ", ") -> Sha
     """``shape`` as a tuple, checked to be the end of the input's."""
     if not isinstance(shape, tuple | list):
         raise TypeError(
-            f"{name}(): argument 'normalized_shape' (position 2) must be tuple of ints, not "
-            f"{type(shape).__name__}"
+            f"{name}(): argument 'normalized_shape' (position 2) must be tuple of ints, not {type(shape).__name__}"
         )
     sizes: Shape = tuple(shape)
     if not sizes:
@@ -289,9 +286,7 @@ def _batch_norm(
     align = _channels(input)
     stats = None if training else tuple(s.array.reshape(align).copy() for s in (running_mean, running_var))
     dim = (0, *range(2, input.ndim))
-    y, mean, var = _run(
-        TABLE.native_batch_norm, input, weight, bias, tuple(input.shape), dim, align, eps, stats
-    )
+    y, mean, var = _run(TABLE.native_batch_norm, input, weight, bias, tuple(input.shape), dim, align, eps, stats)
     if training:
         count = prod(input.shape) // max(input.shape[1], 1)
         for running, new in ((running_mean, mean), (running_var, var * (count / max(count - 1, 1)))):
@@ -303,9 +298,7 @@ def _batch_norm(
 def _check_several_values(input: Any) -> None:
     """ValueError if a channel has one value, which has no variance."""
     if input.ndim and prod((input.shape[0], *input.shape[2:])) == 1:
-        raise ValueError(
-            f"Expected more than 1 value per channel when training, got input size {Size(input.shape)}"
-        )
+        raise ValueError(f"Expected more than 1 value per channel when training, got input size {Size(input.shape)}")
 
 
 @functional
@@ -325,13 +318,9 @@ def instance_norm(
     al. 2016.
     """
     if use_input_stats and prod(input.shape[2:]) == 1:
-        raise ValueError(
-            f"Expected more than 1 spatial element when training, got input size {Size(input.shape)}"
-        )
+        raise ValueError(f"Expected more than 1 spatial element when training, got input size {Size(input.shape)}")
     if not use_input_stats and (running_mean is None or running_var is None):
-        raise RuntimeError(
-            "Expected running_mean and running_var to be defined when use_input_stats is false"
-        )
+        raise RuntimeError("Expected running_mean and running_var to be defined when use_input_stats is false")
     examples, channels, *sizes = input.shape
     _check_features(channels, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
     mean, var, scale, shift = (

@@ -98,9 +98,7 @@ def _weighted_mean(errors: Any, weight: Any, reduction: str) -> Any:
     if weight.shape != errors.shape:
         raise ValueError("Weights and input must have the same size.")
     errors = errors * weight
-    return (
-        reduced(errors, "sum") / reduced(weight, "sum") if reduction == "mean" else reduced(errors, reduction)
-    )
+    return reduced(errors, "sum") / reduced(weight, "sum") if reduction == "mean" else reduced(errors, reduction)
 
 
 @functional
@@ -126,9 +124,7 @@ def smooth_l1_loss(
 
 
 @functional
-def huber_loss(
-    input: Any, target: Any, reduction: str = "mean", delta: float = 1.0, weight: Any = None
-) -> Any:
+def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0, weight: Any = None) -> Any:
     """``d**2 / 2`` of ``d = input - target``, but ``delta (|d| - delta / 2)`` where ``|d| >= delta``.
 
     ``weight``, of the input's shape, multiplies the losses. Gradient: ``g d`` or ``g delta sign(d)``.

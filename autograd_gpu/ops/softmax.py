@@ -90,8 +90,7 @@ def log_softmax(input: Any, dim: int, dtype: Any = None) -> Any:
 def _implicit_dim(name: str, ndim: int) -> int:
     """The axis of ``softmax(x)`` without ``dim``, which PyTorch once chose, with its warning."""
     warnings.warn(
-        f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an "
-        "argument.",
+        f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an argument.",
         stacklevel=3,
     )
     return 0 if ndim in (0, 1, 3) else 1
@@ -104,9 +103,7 @@ def functional_softmax(input: Any, dim: int | None = None, _stacklevel: int = 3,
 
 
 @functional(name="log_softmax")
-def functional_log_softmax(
-    input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None
-) -> Any:
+def functional_log_softmax(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Any:
     """``log_softmax`` with the signature of torch.nn.functional.log_softmax, where ``dim`` may be missing."""
     return log_softmax(input, _implicit_dim("log_softmax", input.ndim) if dim is None else dim, dtype)
 
