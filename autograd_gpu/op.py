@@ -78,6 +78,14 @@ class Operation:
         return f"<op {self.name}({', '.join(self.operands)})>"
 
 
+def _argument_names(function: Callable[..., Any]) -> tuple[str, ...]:
+    """The names of a function's arguments; of NumPy's own built-in ones (``np.where``) they are not always known."""
+    try:
+        return tuple(inspect.signature(function).parameters)
+    except ValueError:
+        return ()
+
+
 class Op(Operation):
     """An elementwise operation.
 
@@ -144,7 +152,7 @@ class Op(Operation):
         self.check, self.check_dtypes = check, check_dtypes
         self.public, self.functional, self.in_place, self.aliases = public, functional, in_place, aliases
         # whether ``numpy`` can write its result into an array
-        self.writes = isinstance(numpy, np.ufunc) or "out" in inspect.signature(numpy).parameters
+        self.writes = isinstance(numpy, np.ufunc) or "out" in _argument_names(numpy)
         self.direct: Callable[..., Any] | None = None  # its function of Tensors, see functions.py
         TABLE.define(self)
 
