@@ -14,6 +14,7 @@ from .dtypes import get_default_dtype
 from .errors import GraphError
 from .extend import extends_tensor
 from .factory import as_dtype, check_options, finished, place
+from .modes import modes
 from .op import TABLE, public
 from .tensor import Tensor, wrap
 from .values import array_of
@@ -198,10 +199,13 @@ class Interchange(Tensor):
     __slots__ = ()
 
     def numpy(self, *, force: bool = False) -> np.ndarray:
-        """Give the NumPy array, which is shared; ``force`` detaches and copies from the device first."""
+        """Give the NumPy array, which is shared; ``force`` detaches and copies from the device first.
+
+        Of a tensor that requires grad only while nothing is recorded (inside ``no_grad``), as in torch.
+        """
         if force:
             return self._type.backend.to_host(self.array)  # type: ignore[no-any-return]
-        if self._node is not None:
+        if modes.grad and self.requires_grad:
             raise GraphError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
         if self.device is not cpu:
             raise TypeError(

@@ -5,7 +5,7 @@ tuples, lists or dicts of these. ``collect()`` gives a decorator that gathers pr
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -28,6 +28,11 @@ class Programs(list[Program]):
     def parametrize(self) -> Any:
         """Run the test for each of them, as ``program``."""
         return pytest.mark.parametrize("program", self, ids=[program.__name__ for program in self])
+
+
+def leaf(m: Any, device: str = "cpu", values: Sequence[Any] = (1.0, 2.0, 3.0)) -> Any:
+    """A tensor that requires grad."""
+    return m.tensor(list(values), device=device, requires_grad=True)
 
 
 def assert_alike(mine: Any, torchs: Any, where: str) -> None:

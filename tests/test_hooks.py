@@ -9,7 +9,7 @@ import weakref
 
 import numpy as np
 import pytest
-from programs import Programs, assert_agrees, assert_fails_alike
+from programs import Programs, assert_agrees, assert_fails_alike, leaf
 from support import ours
 
 import autograd_gpu as ag
@@ -26,10 +26,6 @@ def test_hooks_agree_with_torch(program, device):
 @fails.parametrize()
 def test_hooks_that_may_not_are_refused_in_torchs_words(program):
     assert_fails_alike(program)
-
-
-def leaf(m, device, values=(1.0, 2.0, 3.0)):
-    return m.tensor(list(values), device=device, requires_grad=True)
 
 
 class Log(list):

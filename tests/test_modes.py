@@ -178,6 +178,18 @@ def test_results_made_without_recording(device):
     assert y.grad_fn is None
 
 
+def test_numpy_of_a_tensor_that_requires_grad_is_given_while_nothing_is_recorded():
+    x = ours([1.0, 2.0], requires_grad=True)
+    with no_grad():
+        assert x.numpy() is x.array
+        view = x[:1]
+        assert view.numpy().tolist() == [1.0]
+        assert np.asarray(x * 2).tolist() == [2.0, 4.0]
+    for tensor in (x, view):
+        with pytest.raises(RuntimeError, match="^Can't call numpy"):
+            tensor.numpy()
+
+
 def test_inference_tensors(device):
     x = ours([1.0, 2.0], device, requires_grad=True)
     with inference_mode():
