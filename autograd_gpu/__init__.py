@@ -22,6 +22,7 @@ from . import (
     special,
 )
 from ._version import __version__
+from .autograd.anomaly_mode import is_anomaly_check_nan_enabled, is_anomaly_enabled
 from .autograd.grad_mode import (
     enable_grad,
     inference_mode,
@@ -72,7 +73,8 @@ __all__ = [
     "complex64", "complex128", "contiguous_format", "cuda", "default_generator", "device", "double", "dtype",
     "e", "enable_grad", "errors", "finfo", "float", "float16", "float32", "float64", "fusion",
     "get_default_device", "get_default_dtype", "get_printoptions", "half", "iinfo", "inf", "inference_mode",
-    "int", "int8", "int16", "int32", "int64", "is_grad_enabled", "is_inference_mode_enabled", "layout",
+    "int", "int8", "int16", "int32", "int64", "is_anomaly_check_nan_enabled", "is_anomaly_enabled",
+    "is_grad_enabled", "is_inference_mode_enabled", "layout",
     "load", "long", "memory_format", "nan", "newaxis", "nn", "no_grad", "pi", "preserve_format",
     "printoptions", "promote_types", "random", "save", "set_default_device", "set_default_dtype",
     "set_default_tensor_type", "set_grad_enabled", "set_printoptions", "short", "show_config", "special", "strided",
