@@ -40,6 +40,8 @@ def trace(roots: list[Any]) -> tuple[tuple[Any, ...], list[Any], list[int]] | No
 
 def run(seeds: list[tuple[Any, Any]], *, retain_graph: bool) -> tuple[dict[Any, Any], set[Any]] | None:
     """What ``engine.run`` returns, by a plan; None if the graph cannot be planned."""
+    if not all(isinstance(target, Node) for target, _ in seeds):
+        return None  # a leaf says nothing of its device
     if (traced := trace([target for target, _ in seeds])) is None:
         return None
     signature, nodes, order = traced

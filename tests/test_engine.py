@@ -521,3 +521,9 @@ def test_a_chain_of_a_million_nodes():
             y.backward()
         del y
     np.testing.assert_allclose(x.grad.item(), 0.999999**1e6, rtol=1e-2)
+
+
+def test_a_leaf_that_is_a_root_twice_gets_both_cotangents(device):
+    x = ours(np.array(3.0), device, requires_grad=True)
+    ag.autograd.backward([x, x])
+    assert x.grad.item() == 2
