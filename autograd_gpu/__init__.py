@@ -18,10 +18,12 @@ from . import (
     errors,
     fusion,
     nn,
+    optim,
     random,
     special,
 )
 from ._version import __version__
+from .array_functions import array_function, linear_operator
 from .autograd.anomaly_mode import is_anomaly_check_nan_enabled, is_anomaly_enabled
 from .autograd.grad_mode import (
     enable_grad,
@@ -32,6 +34,7 @@ from .autograd.grad_mode import (
     set_grad_enabled,
 )
 from .config import show_config
+from .custom import elementwise
 from .defaults import get_default_device, set_default_device, set_default_tensor_type
 from .devices import device
 from .dtypes import (
@@ -69,13 +72,13 @@ cfloat, cdouble = complex64, complex128
 newaxis = None
 
 __all__ = [
-    "Generator", "Size", "Tensor", "__version__", "autograd", "backends", "bool", "cdouble", "cfloat",
+    "Generator", "Size", "Tensor", "__version__", "array_function", "autograd", "backends", "bool", "cdouble", "cfloat",
     "complex64", "complex128", "contiguous_format", "cuda", "default_generator", "device", "double", "dtype",
-    "e", "enable_grad", "errors", "finfo", "float", "float16", "float32", "float64", "fusion",
+    "e", "elementwise", "enable_grad", "errors", "finfo", "float", "float16", "float32", "float64", "fusion",
     "get_default_device", "get_default_dtype", "get_printoptions", "half", "iinfo", "inf", "inference_mode",
     "int", "int8", "int16", "int32", "int64", "is_anomaly_check_nan_enabled", "is_anomaly_enabled",
     "is_grad_enabled", "is_inference_mode_enabled", "layout",
-    "load", "long", "memory_format", "nan", "newaxis", "nn", "no_grad", "pi", "preserve_format",
+    "linear_operator", "load", "long", "memory_format", "nan", "newaxis", "nn", "no_grad", "optim", "pi", "preserve_format",
     "printoptions", "promote_types", "random", "save", "set_default_device", "set_default_dtype",
     "set_default_tensor_type", "set_grad_enabled", "set_printoptions", "short", "show_config", "special", "strided",
     "uint8",

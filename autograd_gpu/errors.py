@@ -8,6 +8,7 @@
     ├── GraphError   (RuntimeError)   the graph cannot be built, changed or walked as asked
     │   ├── FreedError                its saved arrays are gone
     │   └── StaleError                its saved arrays were written to afterwards
+    ├── FusionError  (TypeError)      a fused function does what cannot be fused
     ├── MissingCuda  (AssertionError) 'cuda' was asked for and is not there
     └── Unsupported  (AttributeError) torch has it, this package does not
 
@@ -57,6 +58,10 @@ class FreedError(GraphError):
 
 class StaleError(GraphError):
     """A saved array was written to after the node saved it."""
+
+
+class FusionError(Error, TypeError):
+    """A fused function does what cannot be fused."""
 
 
 class MissingCuda(Error, AssertionError):

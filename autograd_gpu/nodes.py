@@ -18,6 +18,7 @@ from .errors import GraphError
 from .fusion.direct import RESTORED, SAVED, compile_pullback, saved_by
 from .fusion.expr import Expr, vjp
 from .fusion.launch import kernel_pullback
+from .fusion.reductions import ELEMENT
 from .modes import Anomaly
 from .op import TABLE, ArrayOp, Op, Operation
 from .tensor import Tensor, is_ours, user_line, wrap
@@ -57,6 +58,10 @@ class ArrayNode(Node):
     op: ClassVar[Operation]
     planned: ClassVar[bool] = False  # all its arrays are on a CUDA device
     formulas: ClassVar[tuple[Expr | None, ...] | None] = None  # of the cotangents, where a plan may compose them
+    cotangent: ClassVar[int]  # the slot of the result's cotangent in them
+    level: ClassVar[int] = ELEMENT  # of the result
+    slot_levels: ClassVar[tuple[int, ...]]  # of the operands
+    axes: ClassVar[int] = 1  # the last ones of the domain, which are a row
     hidden: ClassVar[tuple[int, ...]] = ()  # operands that torch does not count: conditions and numbers
 
     @property
@@ -242,7 +247,7 @@ class Underivable(ArrayNode):
     __slots__ = ()
 
     def pullback(self, grad: Any) -> tuple[Any, ...]:
-        raise GraphError(f"derivative for aten::{self.op.name} is not implemented")
+        raise GraphError(self.op.underivable)  # type: ignore[attr-defined]
 
     recorded_pullback = pullback
 
@@ -292,6 +297,7 @@ def node_class(op: Op, computed: Type, *, zero_dim: bool = False, numbers: tuple
     if computed.device.type == "cuda":
         pullback = kernel_pullback(op, complex=is_complex)
         common["formulas"] = None if is_complex else vjp(op)
+        common["cotangent"], common["slot_levels"] = op.arity + 1, (ELEMENT,) * op.arity
     else:
         inner = np.dtype(np.float32) if computed.reduced else computed.numpy
         constant = inner.type if zero_dim else partial(np.asarray, dtype=inner)
@@ -348,7 +354,8 @@ def array_node_class(op: ArrayOp, *, planned: bool = False) -> type[TensorRules]
     hidden = [i for i, rule in enumerate(op.rules) if rule is None]
     if op.starred is not None:
         hidden.extend(range(op.starred, op.starred + 64))
-    return type(op.node, (TensorRules,), {"__slots__": (), "op": op, "hidden": tuple(hidden), "planned": planned})
+    base = op.node_base or TensorRules
+    return type(op.node, (base,), {"__slots__": (), "op": op, "hidden": tuple(hidden), "planned": planned})
 
 
 def enter(node: Node, parents: tuple[Any, ...]) -> None:

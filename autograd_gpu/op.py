@@ -107,7 +107,8 @@ class Op(Operation):
     and is not asked where all tensors have one dtype and numbers are real.
 
     The functions ``name`` and, unless ``in_place`` is False, ``name_`` are ``public``: of the package and of
-    Tensor, also under ``aliases``; ``functional``: of ``nn.functional``.
+    Tensor, also under ``aliases``; ``functional``: of ``nn.functional``. What is not ``entered`` in the table is
+    none of these.
     """
 
     def __init__(  # one argument per column of the table
@@ -137,6 +138,7 @@ class Op(Operation):
         functional: bool = False,
         in_place: bool = True,
         aliases: tuple[str, ...] = (),
+        entered: bool = True,
     ) -> None:
         self.name, self.signature, self.cuda, self.helpers = name, signature, cuda, helpers
         self.partials, self.doc, self.numpy = partials, doc, numpy
@@ -154,7 +156,8 @@ class Op(Operation):
         # whether ``numpy`` can write its result into an array
         self.writes = isinstance(numpy, np.ufunc) or "out" in _argument_names(numpy)
         self.direct: Callable[..., Any] | None = None  # its function of Tensors, see functions.py
-        TABLE.define(self)
+        if entered:
+            TABLE.define(self)
 
     def __call__(self, *operands: Any, out: Any = None) -> Any:
         """Run on what the operands are; the Tensor ``out`` is written to instead of made."""
@@ -174,6 +177,11 @@ class Op(Operation):
         if d.category not in self.takes:
             text = self.refusals.get(d.category, f'"{self.title}_cpu" not implemented for {{dtype!r}}')
             raise DtypeError(text.format(dtype=d.scalar_name))
+
+    @property
+    def underivable(self) -> str:
+        """What a node says that refuses to run."""
+        return f"derivative for aten::{self.name} is not implemented"
 
     def node_for(self, numbers: tuple[int, ...]) -> str:
         """The name of the node where the operands at the positions ``numbers`` are Python numbers."""
@@ -217,8 +225,10 @@ class ArrayOp(Operation):
     that are floating have gradients (``g`` is then ``Parts``: ``g.get(i)``), unless ``differentiable=1``
     says that only the first has (``g`` is its cotangent). The cotangents of an operation that ``fits`` may
     have the result's type and broadcast shape: they are cast and summed to fit the operands. ``title`` is
-    torch's name in messages, where it is another.
+    torch's name in messages, where it is another. What is not ``entered`` in the table is its maker's own.
     """
+
+    node_base: Any = None  # the class of its nodes, where that is another than ``TensorRules``
 
     def __init__(
         self,
@@ -235,6 +245,7 @@ class ArrayOp(Operation):
         differentiable: int | None = None,
         fits: bool = False,
         title: str | None = None,
+        entered: bool = True,
     ) -> None:
         self.name, self.forward, self.doc, self.takes = name, forward, doc, takes
         self.title = title or name
@@ -248,7 +259,8 @@ class ArrayOp(Operation):
         self.rules = tuple((vjp or {}).get(operand) for operand in self.operands)
         self.has_rules = any(self.rules)
         self.needs = tuple(rule and tuple(inspect.signature(rule).parameters) for rule in self.rules)
-        TABLE.define(self)
+        if entered:
+            TABLE.define(self)
 
     def operands_of(self, count: int) -> tuple[str, ...]:
         """The names of ``count`` operands, the last of which may be several."""

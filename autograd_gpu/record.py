@@ -109,6 +109,8 @@ def apply_elementwise(op: Op, operands: tuple[Any, ...], out: Tensor | None = No
     shape: tuple[int, ...] = ()
     for position, value in enumerate(operands):
         if not isinstance(value, Tensor) or position in op.numbers:
+            if not isinstance(value, Tensor) and hasattr(value, "_apply_op"):  # it grows a formula
+                return value._apply_op(op, operands, {} if out is None else {"out": out})  # type: ignore[no-any-return]
             value = as_operand(op, position, value)  # noqa: PLW2901
         values.append(value)
         if isinstance(value, Tensor):
@@ -184,14 +186,17 @@ def record_elementwise(
         )
         if any([counter.count for counter in counters]):  # noqa: C419  a list is faster
             node.expected = tuple([counter.count for counter in counters])
-    node.fit = fits(values, out)
+    node.fit = fits(values, out, computed)
     finish(node, parents, out)
 
 
-def fits(values: list[Any], out: Tensor) -> tuple[Any, ...] | None:
-    """For each operand its type and shape, or None where these are the result's; None if they all are."""
-    own = (out._type, out._shape)
-    kinds = [(v._type, v._shape) if isinstance(v, Tensor) else own for v in values]
+def fits(values: list[Any], out: Tensor, computed: Type) -> tuple[Any, ...] | None:
+    """For each operand its type and shape, or None where its cotangent has these; None if they all have.
+
+    A cotangent has the result's; but it may be complex where ``computed`` is, or real, whatever the result is.
+    """
+    own = (out._type if computed is out._type else None, out._shape)
+    kinds: list[Any] = [(v._type, v._shape) if isinstance(v, Tensor) else own for v in values]
     return None if all(kind == own for kind in kinds) else tuple(None if kind == own else kind for kind in kinds)
 
 
@@ -275,7 +280,7 @@ def record_array(
         if any([counter.count for counter in counters]):  # noqa: C419  a list is faster
             node.expected = tuple([counter.count for counter in counters])
     if op.fits:
-        node.fit = fits(values, outs[0])
+        node.fit = fits(values, outs[0], outs[0]._type)
     node.params, node.shapes = params, tuple([v._shape if isinstance(v, Tensor) else () for v in values])
     finish(node, parents, outs[0])
     if op.differentiable is None and several:

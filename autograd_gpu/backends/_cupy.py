@@ -1,7 +1,7 @@
 """CuPy: every elementwise record is one kernel, compiled from the record's CUDA expression."""
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import cupy
@@ -13,6 +13,7 @@ from ..dtypes import INT, REDUCED, dtype, float32
 from ..dtypes import of as dtype_of
 from ..errors import MissingCuda
 from . import _cupy_index as indexing  # noqa: F401  a part of this backend
+from . import _cupy_multi as multi  # noqa: F401  a part of this backend
 from . import _numpy
 from ._cupy_matmul import matmul as matmul  # noqa: PLC0414  a part of this backend
 from ._philox import Philox as Stream  # noqa: F401  a part of this backend
@@ -51,6 +52,23 @@ def resolve(where: device) -> device:
 def ctype(d: dtype) -> str:
     """The C++ type that values of ``d`` are computed in (16-bit floats in float)."""
     return _CTYPES[d.name]
+
+
+@lru_cache(maxsize=4096)
+def raw_kernel(text: str, name: str) -> Any:
+    """The kernel ``name`` that ``text`` defines; its ``kernel`` is the function for the current device."""
+    return cupy.RawKernel(text, name)
+
+
+def kernels_made() -> int:
+    """How many kernels were made so far."""
+    return kernel.cache_info().misses + raw_kernel.cache_info().misses
+
+
+@cache
+def processors() -> int:
+    """How many multiprocessors the current device has."""
+    return int(cupy.cuda.Device().attributes["MultiProcessorCount"])
 
 
 @lru_cache(maxsize=4096)

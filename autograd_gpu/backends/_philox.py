@@ -1,9 +1,7 @@
 """Random numbers drawn on a CUDA device: Philox 4x32-10, whose words are a function of seed and place.
 
-The words of element ``i`` of draw ``n`` are those of the counter ``(n, i)`` under the key ``seed``, so no
-state lives on the device and nothing waits for it. The counters are cuRAND's, the numbers made of the words
-are not: another stream than PyTorch's, on the CPU or on CUDA. Source: Salmon et al., "Parallel random
-numbers: as easy as 1, 2, 3", SC 2011.
+The counters are cuRAND's, the numbers made of the words (see ``_words.py``) are not: another stream than
+PyTorch's, on the CPU or on CUDA.
 """
 
 import math
@@ -26,35 +24,9 @@ from ..generator import (
     count_of,
     integer_range,
 )
+from ._words import PHILOX
 
-PHILOX = """
-struct Words { unsigned int x, y, z, w; };
-
-__device__ Words philox(unsigned long long seed, unsigned long long draw, unsigned long long i) {
-    unsigned int key0 = seed, key1 = seed >> 32;
-    Words c = {(unsigned int)draw, (unsigned int)(draw >> 32), (unsigned int)i, (unsigned int)(i >> 32)};
-    for (int round = 0; round < 10; ++round) {
-        unsigned long long a = 0xD2511F53ull * c.x, b = 0xCD9E8D57ull * c.z;
-        c = {(unsigned int)(b >> 32) ^ c.y ^ key0, (unsigned int)b,
-             (unsigned int)(a >> 32) ^ c.w ^ key1, (unsigned int)a};
-        key0 += 0x9E3779B9u;
-        key1 += 0xBB67AE85u;
-    }
-    return c;
-}
-
-__device__ unsigned long long join(unsigned int high, unsigned int low) {
-    return (unsigned long long)high << 32 | low;
-}
-
-template <typename T> __device__ T unit(unsigned int high, unsigned int low);  // in [0, 1)
-
-template <> __device__ float unit<float>(unsigned int high, unsigned int) { return (high >> 8) * 0x1p-24f; }
-
-template <> __device__ double unit<double>(unsigned int high, unsigned int low) {
-    return (join(high, low) >> 11) * 0x1p-53;
-}
-
+OPEN = """
 template <typename T> __device__ T open_unit(unsigned int high, unsigned int low);  // in (0, 1]
 
 template <> __device__ float open_unit<float>(unsigned int high, unsigned int) {
@@ -100,7 +72,7 @@ def kernel(draw: str, d: Dtype) -> Any:
         f"{d.name} out",
         f"typedef {computed} T;\nWords w = philox(seed, draw, i);\n{body}",
         f"draw_{draw}",
-        preamble=PHILOX,
+        preamble=PHILOX + OPEN,
     )
 
 
@@ -144,9 +116,13 @@ class Philox:
         """An array of ``shape`` filled by the next draw."""
         count_of(shape)
         out = cupy.empty(tuple(shape), d.numpy)
-        kernel(draw, d)(np.uint64(self._seed), np.uint64(self._draw), *arguments, out)
-        self._draw += 1
+        kernel(draw, d)(*map(np.uint64, self.next_draw()), *arguments, out)
         return out
+
+    def next_draw(self) -> tuple[int, int]:
+        """The seed and the number of a draw that nobody else makes."""
+        self._draw += 1
+        return self._seed, self._draw - 1
 
     def random(self, shape: Sequence[int], dtype: Dtype) -> Any:
         return self.uniform(shape, 0.0, 1.0, dtype)

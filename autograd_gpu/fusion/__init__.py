@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from ..modes import modes
-from .plan import STATS, Stats, kernels_compiled
+from .kernels import kernels_made
+from .stats import STATS, Stats
 
 __all__ = ["Stats", "fuse", "stats"]
 
@@ -20,7 +21,7 @@ def stats() -> Stats:
     >>> fusion.stats().launches
     0
     """
-    return replace(STATS, kernels=kernels_compiled())
+    return replace(STATS, kernels=kernels_made())
 
 
 @contextmanager

@@ -7,7 +7,8 @@ from .expr import Expr, fold
 
 
 def literal(value: float, ctype: str) -> str:
-    """``value`` as a C++ expression of type ``ctype``; nan and inf have no literal of their own."""
+    """``value`` as a C++ expression of type ``ctype``, of its real type if that is complex; nan and inf have none."""
+    ctype = ctype.removeprefix("complex<").removesuffix(">")
     if math.isnan(value):
         return f'{ctype}(nan(""))'
     if math.isinf(value):

@@ -70,9 +70,13 @@ def fold(
     var: Callable[[int], T],
     const: Callable[[float], T],
     call: Callable[..., T],
+    done: dict[Expr, T] | None = None,
 ) -> tuple[T, ...]:
-    """Interpret ``roots`` bottom-up, each distinct node once; iterative, so depth is unbounded."""
-    done: dict[Expr, T] = {}
+    """Interpret ``roots`` bottom-up, each distinct node once; iterative, so depth is unbounded.
+
+    ``done`` holds what is known already, and in the end all of it.
+    """
+    done = {} if done is None else done
     stack = list(reversed(roots))
     while stack:
         node = stack[-1]
@@ -96,6 +100,11 @@ def slots(*roots: Expr) -> frozenset[int]:
     return frozenset(found)
 
 
+def substitute(formula: Expr, known: dict[Expr, Expr]) -> Expr:
+    """``formula`` with other formulas in place of those that are ``known``."""
+    return fold((formula,), var=slot, const=const, call=Expr, done=dict(known))[0]
+
+
 ONE, MINUS_ONE, ZERO = const(1.0), const(-1.0), const(0.0)
 
 
@@ -108,6 +117,8 @@ def times(g: Expr, partial: Expr) -> Expr:
         return Expr(TABLE.zero, g)
     if partial is ONE:
         return g
+    if g is ONE:
+        return partial
     if partial is MINUS_ONE:
         return Expr(TABLE.neg, g)
     if partial.op is TABLE.div and partial.args[0] is ONE:

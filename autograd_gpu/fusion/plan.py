@@ -1,65 +1,68 @@
 """The planned road: a backward pass on the device as a short list of launches, composed once and then replayed.
 
-Cotangents travel through the tape as formulas, so chains, fan-out sums and products fuse by construction. A
-kernel runs where a value is needed: by an operation that is not elementwise, by an operand that was
-broadcast or cast, by a leaf, or where a formula reaches its limits. The list is kept under the tape's
-signature: the next pass over the same operations composes and compiles nothing.
+Cotangents travel through the tape as formulas, so chains, fan-out sums, products, and what broadcasting sums
+up again fuse by construction. A program runs where values are needed: by an operation that has no formulas, by a
+leaf, or where a formula reaches its limits. The list is kept under the tape's signature: the next pass over the
+same operations composes and compiles nothing.
 """
 
-import zlib
 from collections import Counter, OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..backends import cuda, why_no_cuda
-from ..dtypes import REDUCED, bool_, float32
-from ..dtypes import of as dtype_of
-from ..op import TABLE
-from .codegen import helpers, statements
-from .expr import Expr, const, fold, slot, slots
+from ..dtypes import REDUCED, dtype, float32
+from .expr import Expr, fold, slot, slots, substitute
+from .launch import kind_of
+from .lowering import in_rows
+from .program import Program, program
+from .reductions import ELEMENT
+from .stats import STATS
 
-MAX_OPS, MAX_INPUTS, MAX_OUTPUTS = 128, 32, 4  # of one kernel
+MAX_OPS, MAX_INPUTS, MAX_OUTPUTS = 128, 32, 4  # of one program
 MAX_PLANS = 512
 
 
-@dataclass
-class Stats:
-    """How often plans were found or made, and what they launched."""
+@dataclass(frozen=True)
+class Region:
+    """Cotangents over one domain: their dtype, and the node that knows the domain where it is not their shape."""
 
-    plans_hit: int = 0
-    plans_built: int = 0
-    kernels: int = 0
-    launches: int = 0
+    dtype: dtype
+    node: int | None = None
 
 
-STATS = Stats()
-
-
-def kernels_compiled() -> int:
-    """How many elementwise kernels were made so far, forward and backward."""
-    return cuda().kernel.cache_info().misses if why_no_cuda() is None else 0
-
-
-@dataclass
+@dataclass(frozen=True, eq=False)
 class Formula:
-    """A cotangent not yet computed: a formula of a plan's values, which are of one shape and dtype (``region``)."""
+    """A cotangent not yet computed: a formula of a plan's values, over the domain of ``region``.
+
+    ``fit`` says which operand of which node it belongs to, if that has another shape or dtype: it is then summed and
+    cast when it is computed. Rows are the last ``axes`` axes of the domain, 0 where none matter.
+    """
 
     expr: Expr
-    region: int
+    region: Region
+    level: int = ELEMENT
+    axes: int = 0
+    fit: tuple[int, int] | None = None
+
+    @property
+    def value(self) -> int | None:
+        """The number of the value that it is, if it is one."""
+        return self.expr.args[0] if self.expr.op is int and self.fit is None else None
 
 
 @dataclass
 class Launch:
-    """One kernel on values."""
+    """One program on values."""
 
-    kernel: Any
+    program: Program
     inputs: tuple[int, ...]
-    formulas: tuple[Expr, ...]
+    node: int | None  # that knows the domain
+    fits: tuple[tuple[int, int] | None, ...]
 
-    def run(self, values: list[Any], _: list[Any]) -> None:
-        STATS.launches += 1
-        made = self.kernel(*[values[i] for i in self.inputs])
-        values.extend(made if isinstance(made, tuple) else (made,))
+    def run(self, values: list[Any], nodes: list[Any]) -> None:
+        targets = [None if fit is None else nodes[fit[0]].fit[fit[1]][1] for fit in self.fits]
+        domain = None if self.node is None else nodes[self.node].domain
+        values.extend(self.program.run([values[i] for i in self.inputs], domain, targets))
 
 
 @dataclass
@@ -76,20 +79,8 @@ class Unpack:
 
 
 @dataclass
-class Fit:
-    """A cotangent summed and cast to fit the operand that it belongs to."""
-
-    node: int
-    operand: int
-    inputs: tuple[int]
-
-    def run(self, values: list[Any], nodes: list[Any]) -> None:
-        values.append(nodes[self.node].fitted_part(values[self.inputs[0]], self.operand))
-
-
-@dataclass
 class Call:
-    """The pullback of an operation that is not elementwise."""
+    """The pullback of an operation that has no formulas."""
 
     node: int
     inputs: tuple[int]
@@ -115,11 +106,6 @@ class Plan:
         return values
 
 
-def substitute(formula: Expr, bound: dict[int, Expr]) -> Expr:
-    """``formula`` with formulas in place of its slots."""
-    return fold((formula,), var=bound.__getitem__, const=const, call=Expr)[0]
-
-
 def size(*formulas: Expr) -> int:
     """How many distinct operations ``formulas`` have."""
     calls: list[Any] = []
@@ -127,8 +113,8 @@ def size(*formulas: Expr) -> int:
     return len(calls)
 
 
-def fits_one_kernel(*formulas: Expr) -> bool:
-    """Whether a kernel may compute ``formulas`` together."""
+def fits_one_program(*formulas: Expr) -> bool:
+    """Whether a program may compute ``formulas`` together."""
     return len(formulas) <= MAX_OUTPUTS and len(slots(*formulas)) <= MAX_INPUTS and size(*formulas) <= MAX_OPS
 
 
@@ -139,9 +125,9 @@ class Builder:
         self.nodes, self.seeds, self.values = nodes, seeds, list(seeds)
         self.steps: list[Any] = []
         self.inner = {n for n in order if nodes[n].formulas is not None}  # whose cotangents may stay formulas
+        self.ends = set(range(len(nodes))).difference(order)  # the leaves
         self.numbers = {node: number for number, node in enumerate(nodes)}
         self.grads: dict[int, Formula] = {}
-        self.regions = 0
         self.awaited = Counter(self.numbers[p] for n in order for p in nodes[n].parents if p is not None)
         self.awaited.update(roots)
         for i, root in enumerate(roots):
@@ -164,8 +150,8 @@ class Builder:
 
     def of_value(self, number: int) -> Formula:
         """A value that starts a region of its own: nothing is known of its shape."""
-        self.regions += 1
-        return Formula(slot(number), self.regions)
+        kind = kind_of(self.values[number])
+        return Formula(slot(number), Region(kind))  # type: ignore[arg-type]
 
     def deliver(self, target: int, part: Formula | None) -> None:
         """Add ``part`` to the cotangent of ``target``."""
@@ -173,14 +159,22 @@ class Builder:
         if part is None:
             return
         if (present := self.grads.get(target)) is not None:
-            total = TABLE.add(present.expr, part.expr)
-            if not fits_one_kernel(total):
-                total = TABLE.add(slot(self.force(present)), slot(self.force(part)))
-            part = Formula(total, part.region)
+            total = present.expr + part.expr  # type: ignore[operator]
+            if self.one_place(present, part) and fits_one_program(total):
+                part = replace(part, expr=total, axes=present.axes or part.axes)
+            else:
+                known = self.of_value(self.force(present))
+                part = replace(known, expr=known.expr + slot(self.force(part)))  # type: ignore[operator]
         self.grads[target] = part
 
+    @staticmethod
+    def one_place(a: Formula, b: Formula) -> bool:
+        """Whether two formulas are of one domain and can be added there."""
+        same = a.region is b.region and a.level == b.level and a.fit is None and b.fit is None
+        return same and (not a.axes or not b.axes or a.axes == b.axes)
+
     def call(self, number: int) -> None:
-        """Run the pullback of a node that is not elementwise."""
+        """Run the pullback of a node that has no formulas."""
         made = self.do(Call(number, (self.force(self.grads.pop(number)),)))
         for parent, value in zip(self.nodes[number].parents, made, strict=False):  # indices have no cotangent
             if parent is not None:
@@ -188,86 +182,103 @@ class Builder:
                 self.deliver(self.numbers[parent], part)
 
     def compose(self, number: int) -> None:
-        """Grow the formulas of the operands' cotangents of an elementwise node."""
+        """Grow the formulas of the operands' cotangents of a node."""
         node, grad = self.nodes[number], self.grads.pop(number)
-        cotangent = node.op.arity + 1
         wanted = [
             (i, self.numbers[parent], formula)
             for i, (parent, formula) in enumerate(zip(node.parents, node.formulas, strict=True))
             if parent is not None and formula is not None
         ]
-        read = tuple(sorted(slots(*(formula for _, _, formula in wanted)) - {cotangent}))
-        bound = {i: slot(v) for i, v in zip(read, self.do(Unpack(number, read)) if read else (), strict=True)}
-        bound[cotangent] = grad.expr
-        if not fits_one_kernel(*(substitute(formula, bound) for _, _, formula in wanted)):
-            bound[cotangent] = slot(self.force(grad))
+        axes = node.axes if any(in_rows(formula) for _, _, formula in wanted) else 0
+        if (
+            grad.fit is not None
+            or grad.level != ELEMENT
+            or node.level != ELEMENT
+            or (axes and grad.axes not in (0, axes))
+        ):
+            grad = self.of_value(self.force(grad))
+        read = tuple(sorted(slots(*(formula for _, _, formula in wanted)) - {node.cotangent}))
+        known = {slot(i): slot(v) for i, v in zip(read, self.do(Unpack(number, read)) if read else (), strict=True)}
+        known[slot(node.cotangent)] = grad.expr
+        if not fits_one_program(*(substitute(formula, known) for _, _, formula in wanted)):
+            grad = self.of_value(self.force(grad))
+            known[slot(node.cotangent)] = grad.expr
+        region = grad.region if node.level == ELEMENT else Region(grad.region.dtype, number)
         fits = node.fit or (None,) * len(node.parents)
-        for i, target, formula in sorted(wanted, key=lambda part: fits[part[0]] is not None):
-            part = Formula(substitute(formula, bound), grad.region)
-            if fits[i] is not None:
-                part = self.of_value(self.do(Fit(number, i, (self.force(part),)))[0])
+        for i, target, formula in wanted:
+            part = Formula(
+                substitute(formula, known),
+                region,
+                node.slot_levels[i],
+                axes or grad.axes,
+                None if fits[i] is None else (number, i),
+            )
             self.deliver(target, part)
 
     def force(self, formula: Formula) -> int:
-        """The number of the value of ``formula``: a kernel computes it, unless it is a value already.
+        """The number of the value of ``formula``: a program computes it, unless it is a value already.
 
-        The kernel also computes cotangents of the same shape that are complete and needed as values.
+        The program also computes other cotangents of the domain that are complete and needed as values.
         """
-        if formula.expr.op is int:
-            return formula.expr.args[0]  # type: ignore[no-any-return]
-        roots = {formula.expr: None}
-        ready = [
-            target
-            for target, other in self.grads.items()
-            if other.region == formula.region
-            and other.expr.op is not int
-            and not self.awaited[target]
-            and target not in self.inner
-        ]
-        for target in ready:
-            if fits_one_kernel(*roots, expr := self.grads[target].expr):
-                roots[expr] = None
-        computed = dict(zip(roots, self.launch(list(roots)), strict=True))
-        for target in ready:
-            if (value := computed.get(self.grads[target].expr)) is not None:
-                self.grads[target] = Formula(slot(value), formula.region)
-        return computed[formula.expr]
+        if formula.value is not None:
+            return formula.value
+        together = [formula]
+        targets = []
+        for target, other in self.grads.items():
+            needed = self.needs_own_memory(target, other) if other.value is not None else (
+                target not in self.inner or other.fit is not None
+            )
+            if needed and not self.awaited[target] and self.joins(other, together):
+                together.append(other)
+                targets.append(target)
+        values = self.launch(together)
+        for target, value in zip(targets, values[1:], strict=True):
+            self.grads[target] = self.of_value(value)
+        return values[0]
 
-    def launch(self, roots: list[Expr]) -> range:
-        """Compute ``roots`` in one kernel; the numbers of their values."""
-        backend = cuda()
-        inputs = tuple(sorted(slots(*roots)))
-        arrays = [self.values[i] for i in inputs]
-        result = next(dtype_of(a.dtype) for a in arrays if hasattr(a, "dtype") and a.dtype.kind in "fcV")
-        computed = float32 if result in REDUCED else result
-        kinds = [dtype_of(a.dtype) if hasattr(a, "dtype") else computed for a in arrays]
-        names = {number: f"x{i}" for i, number in enumerate(inputs)}
-        lines, results = statements(tuple(roots), names, backend.ctype(computed))
-        kernel = backend.kernel(
-            kernel_name(roots),
-            tuple(kind.numpy for kind in kinds),
-            (result.numpy,) * len(roots),
-            tuple(backend.ctype(bool_ if kind is bool_ else computed) for kind in kinds),
-            "\n".join([*lines, *(f"out{i} = {value};" for i, value in enumerate(results))]),
-            helpers(tuple(roots)),
+    def needs_own_memory(self, target: int, formula: Formula) -> bool:
+        """Whether a value is a leaf's gradient, but somebody else's array."""
+        return target in self.ends and formula.expr.args[0] < len(self.seeds)
+
+    @staticmethod
+    def joins(other: Formula, together: list[Formula]) -> bool:
+        """Whether ``other`` can be computed with the formulas ``together``."""
+        first = together[0]
+        return (
+            other is not first
+            and other.region is first.region
+            and all(not other.axes or not one.axes or other.axes == one.axes for one in together)
+            and fits_one_program(*(one.expr for one in together), other.expr)
         )
-        return self.do(Launch(kernel, inputs, tuple(roots)))
+
+    def launch(self, formulas: list[Formula]) -> range:
+        """Compute ``formulas``, which are of one region; the numbers of their values."""
+        region = formulas[0].region
+        inputs = tuple(sorted(slots(*(formula.expr for formula in formulas))))
+        known = {slot(number): slot(i) for i, number in enumerate(inputs)}
+        fits = tuple(formula.fit for formula in formulas)
+        outputs = (region.dtype if fit is None else self.nodes[fit[0]].fit[fit[1]][0].dtype for fit in fits)
+        roots = tuple(substitute(formula.expr, known) for formula in formulas)
+        made = program(
+            roots,
+            tuple(formula.level for formula in formulas),
+            tuple(kind_of(self.values[i]) for i in inputs),
+            tuple(outputs),
+            float32 if region.dtype in REDUCED else region.dtype,
+            max(formula.axes for formula in formulas) or 1,
+            name_of(roots),
+        )
+        return self.do(Launch(made, inputs, region.node, fits))
 
     def finish_leaves(self) -> list[tuple[int, int, bool]]:
         """Compute what is left, the leaves' gradients: leaf, value, and whether others hold the value too."""
-        for region in {formula.region for formula in self.grads.values()}:
-            group = [n for n, formula in self.grads.items() if formula.region == region]
-            while any(self.grads[n].expr.op is not int for n in group):
-                together = [group.pop(0)]
-                for number in tuple(group):
-                    if fits_one_kernel(*(self.grads[n].expr for n in (*together, number))):
-                        together.append(number)
-                        group.remove(number)
-                values = self.launch([self.grads[n].expr for n in together])
-                self.grads |= {n: Formula(slot(v), region) for n, v in zip(together, values, strict=True)}
+        for target in list(self.grads):
+            if (formula := self.grads[target]).value is None:
+                self.grads[target] = self.of_value(self.force(formula))
         leaves = []
         for number, formula in self.grads.items():
-            (value,) = formula.expr.args
+            value = formula.value
+            assert value is not None
             holders = sum(other is self.values[value] for other in self.values)
             leaves.append((number, value, holders > 1 or value < len(self.seeds)))
         return leaves
@@ -283,13 +294,11 @@ class Builder:
         return Plan(list(zip(self.steps, reads, strict=True)), self.leaves)
 
 
-def kernel_name(roots: list[Expr]) -> str:
-    """What a kernel does, in its name: ``bwd_mul_tanh_3f2a``."""
-    words: list[str] = []
-    fold(tuple(roots), var=lambda _: None, const=lambda _: None, call=lambda op, *_: words.append(op.name))
-    lines, results = statements(tuple(roots), {n: f"x{n}" for n in slots(*roots)}, "T")
-    digest = zlib.crc32(repr((lines, results)).encode()) & 0xFFFF
-    return f"bwd_{'_'.join(dict.fromkeys(words)) or 'copy'}"[:48] + f"_{digest:04x}"
+def name_of(roots: tuple[Expr, ...]) -> str:
+    """What a backward program does, in its name: ``bwd_mul_tanh``."""
+    words: dict[str, None] = {}
+    fold(roots, var=lambda _: None, const=lambda _: None, call=lambda op, *_: words.setdefault(op.name))
+    return f"bwd_{'_'.join(words) or 'copy'}"[:48]
 
 
 class Plans:

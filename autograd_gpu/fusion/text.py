@@ -4,7 +4,7 @@ import ast
 import math
 
 from ..op import Op
-from .expr import fold, vjp
+from .expr import Expr, fold, vjp
 
 _BINARY = {
     "add": ast.Add,
@@ -23,6 +23,10 @@ def _call(op: Op, *args: ast.expr) -> ast.expr:
         return ast.BinOp(args[0], _BINARY[op.name](), args[1])
     if op.name in _COMPARE:
         return ast.Compare(args[0], [_COMPARE[op.name]()], [args[1]])
+    if op.name == "square":
+        return ast.BinOp(args[0], ast.Pow(), ast.Constant(2))
+    if op.name == "times_i":
+        return ast.BinOp(ast.Constant(1j), ast.Mult(), args[0])
     if op.name == "neg":
         return ast.UnaryOp(ast.USub(), args[0])
     if op.name == "where":
@@ -37,6 +41,19 @@ def _number(value: float) -> ast.expr:
     return ast.Constant(int(value) if value.is_integer() else value)
 
 
+def texts(formulas: tuple[Expr | None, ...], names: tuple[str, ...]) -> tuple[str | None, ...]:
+    """``formulas`` of slots called ``names`` as Python would write them."""
+    trees = iter(
+        fold(
+            tuple(formula for formula in formulas if formula is not None),
+            var=[ast.Name(name) for name in names].__getitem__,
+            const=_number,
+            call=_call,
+        )
+    )
+    return tuple(None if formula is None else ast.unparse(next(trees)) for formula in formulas)
+
+
 def gradient_text(op: Op) -> tuple[str | None, ...]:
     """The cotangent of each operand as text, from the operands, ``y`` (the result) and ``g`` (its cotangent).
 
@@ -44,10 +61,7 @@ def gradient_text(op: Op) -> tuple[str | None, ...]:
     >>> gradient_text(TABLE.mul)
     ('g * other', 'g * input')
     """
-    names = [ast.Name(name) for name in (*op.operands, "y", "g")]
-    formulas = vjp(op)
-    trees = iter(fold(tuple(filter(None, formulas)), var=names.__getitem__, const=_number, call=_call))
-    return tuple(None if formula is None else ast.unparse(next(trees)) for formula in formulas)
+    return texts(vjp(op), (*op.operands, "y", "g"))
 
 
 def docstring(op: Op) -> str:

@@ -76,6 +76,8 @@ __device__ inline double power(double x, double exponent) { return pow(x, expone
 template <class T> __device__ complex<T> power(complex<T> x, complex<T> exponent) {
     return exponent == complex<T>(0) ? complex<T>(1) : x == complex<T>(0) ? complex<T>(0) : pow(x, exponent);
 }
+template <class T> __device__ complex<T> power(complex<T> x, T exponent) { return power(x, complex<T>(exponent)); }
+template <class T> __device__ complex<T> power(T x, complex<T> exponent) { return power(complex<T>(x), exponent); }
 """
 
 SHIFT = """
@@ -138,6 +140,8 @@ template <class T> __device__ T real_part(T x) { return x; }
 template <class T> __device__ T real_part(complex<T> z) { return z.real(); }
 template <class T> __device__ T imaginary_part(T) { return T(0); }
 template <class T> __device__ T imaginary_part(complex<T> z) { return z.imag(); }
+template <class T> __device__ complex<T> times_i(T x) { return complex<T>(T(0), x); }
+template <class T> __device__ complex<T> times_i(complex<T> z) { return complex<T>(-z.imag(), z.real()); }
 """
 
 IS_REAL = """

@@ -16,8 +16,8 @@ real = Op("real", "input", "real_part({0})", lambda z, y: (1,), "real part of in
           complex_vjp=lambda g, z, y: (g,), helpers=(_cuda.PARTS,), public=False)
 imag = Op("imag", "input", "imaginary_part({0})", lambda z, y: (0,), "imaginary part of input", numpy=np.imag,
           result="real", complex_vjp=lambda g, z, y: (times_i(g),), helpers=(_cuda.PARTS,), public=False)
-times_i: Op = Op("times_i", "input", "decltype({0})(-{0}.imag(), {0}.real())", lambda z, y: (1,), "i · input",
-             numpy=_special.times_i, result="complex", complex_vjp=lambda g, z, y: (-times_i(g),), public=False)
+times_i: Op = Op("times_i", "input", "times_i({0})", lambda z, y: (1,), "i · input", numpy=_special.times_i,
+             result="complex", complex_vjp=lambda g, z, y: (-times_i(g),), helpers=(_cuda.PARTS,), public=False)
 of_parts = Op("complex", "real, imag", "decltype({0})({0}.real(), {1}.real())", lambda a, b, y: (1, 1),
               "real + i · imag", numpy=_special.of_parts, result="complex", takes=(FLOAT,),
               complex_vjp=lambda g, a, b, y: (real(g), imag(g)), public=False)

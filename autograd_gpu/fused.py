@@ -1,0 +1,67 @@
+"""Operations that are formulas: a Python function of tensors and numbers that runs fused, forward and backward."""
+
+import inspect
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from .dtypes import FLOAT
+from .op import Operation, node_name
+
+
+class Fused(Operation):
+    """A function made of elementwise operations and reductions, as one operation with one node.
+
+    ``function`` is called with symbols in place of tensors and of floats, and traced (see tracing.py); what it
+    is called with else is part of what is traced. ``gradient(g, *arguments, y)``, if given, returns the cotangent
+    of each argument (None for those that have none), written with the same operations; without it the
+    gradient is derived from the function. ``node`` and ``title`` are torch's names of its node and in messages.
+    """
+
+    run: ClassVar[Callable[["Fused", tuple[Any, ...]], Any]]  # on Tensors; composites.py fills this in
+
+    def __init__(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        *,
+        gradient: Callable[..., tuple[Any, ...]] | None = None,
+        node: str | None = None,
+        title: str | None = None,
+        takes: tuple[int, ...] = (FLOAT,),
+    ) -> None:
+        self.name, self.function, self.gradient, self.takes = name, function, gradient, takes
+        self.node, self.title = node or node_name(name), title or name
+        self.signature = inspect.signature(function)
+        parameters = self.signature.parameters.values()
+        if any(p.kind is p.VAR_KEYWORD for p in parameters):
+            raise TypeError(f"{name}{self.signature}: name the arguments of a fused function instead of **kwargs")
+        self.operands = tuple(self.signature.parameters)
+        self.named = tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
+        self.plain = all(p.kind is p.POSITIONAL_OR_KEYWORD for p in parameters)
+        self.defaults = tuple(p.default for p in parameters)
+        self.fixed: set[int] = set()  # floats by whose value the function decides what it does
+        self.traces: OrderedDict[Any, Any] = OrderedDict()
+
+    def __call__(self, *operands: Any, **params: Any) -> Any:
+        """Run on Tensors, or on symbols inside another function that is traced."""
+        arguments = self.bound(operands, params)
+        for argument in arguments:
+            if (inline := getattr(type(argument), "_inline", None)) is not None:
+                return inline(self, arguments)
+        return self.run(arguments)
+
+    def bound(self, operands: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, ...]:
+        """All arguments by position."""
+        if self.plain and not params:
+            missing = self.defaults[len(operands) :]
+            if len(operands) + len(missing) == len(self.operands) and inspect.Parameter.empty not in missing:
+                return operands + missing
+        bound = self.signature.bind(*operands, **params)
+        bound.apply_defaults()
+        return bound.args + tuple(bound.kwargs.values())
+
+    def called(self, arguments: tuple[Any, ...]) -> Any:
+        """What the function returns."""
+        positional = len(arguments) - len(self.named)
+        return self.function(*arguments[:positional], **dict(zip(self.named, arguments[positional:], strict=True)))

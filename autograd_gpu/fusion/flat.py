@@ -1,0 +1,122 @@
+"""CUDA C of a program over values that lie one after the other, with reductions over all."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from .codegen import statements
+from .cuda import (
+    CONSTANT,
+    DENSE,
+    NUMBER,
+    STORED,
+    Output,
+    Source,
+    block_reduction,
+    combined,
+    indented,
+    result_type,
+    store,
+)
+from .reductions import Reduction
+
+
+@dataclass(frozen=True)
+class Stride:
+    """How threads share the values: each takes ``vector`` neighbours at a time; places are of the type ``index``."""
+
+    threads: int
+    vector: int
+    index: str
+
+
+class Flat:
+    """Writes a kernel of roots of level ELEMENT over inputs that are dense, constant or numbers.
+
+    Neighbours are read and written at once, up to 16 bytes. What is reduced over all leaves as a part for each
+    block, ``out[block]``.
+    """
+
+    def __init__(self, source: Source, stride: Stride) -> None:
+        self.source, self.stride = source, stride
+        self.types = source.types()
+        self.dense = [i for i, layout in enumerate(source.layouts) if layout == DENSE]
+        self.sums: list[tuple[int, Output, Reduction]] = [
+            (i, output, output.reduction) for i, output in enumerate(source.outputs) if output.reduction is not None
+        ]
+        self.kept = [(i, output) for i, output in enumerate(source.outputs) if output.reduction is None]
+
+    def text(self) -> str:
+        """The kernel."""
+        source, (threads, vector, index) = self.source, (self.stride.threads, self.stride.vector, self.stride.index)
+        results = [f"{result_type(source, output)}& y{i}" for i, output in enumerate(source.outputs)]
+        values = [f"const {kind} x{i}" for i, kind in enumerate(self.types)]
+        parameters = [*source.parameters, "const long long elements"]
+        return f"""\
+{source.prelude(shuffles=bool(self.sums) or CONSTANT in source.layouts)}
+template <typename T> struct alignas(sizeof(T) * {vector}) Several {{ T values[{vector}]; }};
+{"".join(block_reduction(i, reduction, threads) for i, _, reduction in self.sums)}
+__device__ __forceinline__ void compute({", ".join([*values, f"const {index} place", *results])}) {{
+{indented(self.formulas())}
+}}
+
+extern "C" __global__ void __launch_bounds__({threads}) {source.name}({", ".join(parameters)}) {{
+    const {index} step = ({index})gridDim.x * {threads * vector};
+    {index} place = (({index})blockIdx.x * {threads} + threadIdx.x) * {vector};
+{indented(self.before())}
+    for (; place + {vector} <= elements; place += step) {{
+{indented(self.several(), 2)}
+    }}
+    for (; place < elements; ++place) {{  // one thread has some left, fewer than {vector}
+{indented(self.one("place", lambda i: f"in{i}[place]", lambda i, output: store(i, output, "place", f"y{i}")), 2)}
+    }}
+{indented(self.finish())}
+}}
+"""
+
+    def formulas(self) -> Iterator[str]:
+        """The roots ``y0 ...`` of the values ``x0 ...`` of one place."""
+        formulas = tuple(output.formula for output in self.source.outputs)
+        lines, results = statements(formulas, {i: f"x{i}" for i in range(len(self.types))}, self.source.real)
+        yield from lines
+        yield from (f"y{i} = {result};" for i, result in enumerate(results))
+
+    def before(self) -> Iterator[str]:
+        """What is read once, and where sums start."""
+        for i, layout in enumerate(self.source.layouts):
+            if layout == CONSTANT:
+                yield from self.source.once(i, self.types[i], f"in{i}", "threadIdx.x")
+            elif layout == NUMBER:
+                yield f"const {self.types[i]} x{i} = {self.types[i]}(in{i});"
+        yield from (f"scalar sum{i} = {reduction.identity};" for i, _, reduction in self.sums)
+
+    def one(self, place: str, read: Callable[[int], str], keep: Callable[[int, Output], str]) -> Iterator[str]:
+        """Compute the roots at ``place``: ``read`` gives the dense inputs, ``keep`` stores what is not summed."""
+        values = [f"{t}(widen({read(i)}))" if i in self.dense else f"x{i}" for i, t in enumerate(self.types)]
+        results = [f"y{i}" for i in range(len(self.source.outputs))]
+        yield from (f"{result_type(self.source, output)} y{i};" for i, output in enumerate(self.source.outputs))
+        yield f"compute({', '.join([*values, place, *results])});"
+        yield from (keep(i, output) for i, output in self.kept)
+        yield from (f"sum{i} = {combined(reduction, f'sum{i}', f'y{i}')};" for i, _, reduction in self.sums)
+
+    def several(self) -> Iterator[str]:
+        """Compute the roots at ``vector`` places."""
+        for i in self.dense:
+            kind = f"const Several<{STORED[self.source.inputs[i].name]}>"  # type: ignore[union-attr]
+            yield f"{kind} in_{i} = *reinterpret_cast<{kind}*>(in{i} + place);"
+        yield from (f"Several<{output.stored}> out_{i};" for i, output in self.kept)
+        yield "#pragma unroll"
+        yield f"for (int k = 0; k < {self.stride.vector}; ++k) {{"
+        yield from self.one(
+            "place + k",
+            lambda i: f"in_{i}.values[k]",
+            lambda i, output: f"out_{i}.values[k] = Narrow<{output.stored}>::from(y{i});",
+        )
+        yield "}"
+        for i, output in self.kept:
+            yield f"*reinterpret_cast<Several<{output.stored}>*>(out{i} + place) = out_{i};"
+
+    def finish(self) -> Iterator[str]:
+        """Bring together what the threads of the block have summed, and store it."""
+        for i, output, _ in self.sums:
+            yield f"sum{i} = reduce{i}(sum{i});"
+            yield f"if (threadIdx.x == 0) {store(i, output, 'blockIdx.x', f'sum{i}')}"

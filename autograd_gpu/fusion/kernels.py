@@ -1,0 +1,229 @@
+"""Kernels and how they are launched: how inputs lie, and the sizes of blocks and grids."""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from ..backends import cuda, why_no_cuda
+from ..dtypes import COMPLEX, FLOAT, dtype
+from .axes import Axis, Shape
+from .cuda import COLUMN_WISE, CONSTANT, DENSE, NUMBER, ROW_WISE, STRIDED, Output, Source
+from .expr import slot, substitute
+from .flat import Flat, Stride
+from .rows import Rows, Tiling
+from .stats import STATS
+
+SMALL = 32768  # elements that one block sums alone
+MEDIUM = 2**19  # elements that blocks sum alone of which each has some columns
+ROWS_EACH = 32  # rows that a block takes before there are more blocks than run at once
+KEPT = 64  # values that a thread keeps in registers
+MOST = 65535  # blocks along the second and third axis of a grid
+WIDE_INDEX = 2**31  # places from which on an index has 64 bits
+
+
+class Input(NamedTuple):
+    """A value that a kernel reads: which, its dtype, whether it is a number, and whether it starts at 16 bytes."""
+
+    value: int
+    dtype: dtype | None  # None for a number of the dtype computed in
+    number: bool
+    aligned: bool
+
+
+@dataclass
+class Call:
+    """A launch of one kernel."""
+
+    name: str
+    text: str
+    function: Any
+    grid: Shape
+    block: Shape
+    inputs: tuple[int, ...]
+    numbers: tuple[tuple[int, type], ...]  # which inputs are numbers, and what they are passed as
+    sizes: tuple[int, ...]
+    made: tuple[tuple[Shape, Any], ...] = ()  # shape and NumPy dtype of each output
+
+    def __call__(self, held: list[Any]) -> None:
+        STATS.launches += 1
+        arguments = [held[i] for i in self.inputs]
+        for i, kind in self.numbers:
+            arguments[i] = kind(arguments[i])
+        made = [self.empty(shape, d) for shape, d in self.made]
+        self.function(self.grid, self.block, (*arguments, *made, *self.sizes))
+        held.extend(made)
+
+    def __post_init__(self) -> None:
+        self.empty = cuda().xp.empty
+
+
+def compiled(
+    name: str, text: str, computed: dtype, inputs: list[Input], grid: Shape, block: Shape, sizes: tuple[int, ...]
+) -> Call:
+    """The Call of a kernel that ``text``, with KERNEL for its name, defines."""
+    name = f"{name}_{zlib.crc32(text.encode()) & 0xFFFF:04x}"
+    text = text.replace("KERNEL", name)
+    kind = {COMPLEX: complex, FLOAT: float}.get(computed.category, int)
+    numbers = tuple((i, kind if x.dtype is None else int) for i, x in enumerate(inputs) if x.number)
+    function = cuda().raw_kernel(text, name).kernel
+    return Call(name, text, function, grid, block, tuple(x.value for x in inputs), numbers, sizes)
+
+
+def kernels_made() -> int:
+    """How many kernels were compiled so far."""
+    return cuda().kernels_made() if why_no_cuda() is None else 0  # type: ignore[no-any-return]
+
+
+def source_of(outputs: Sequence[Output], inputs: Sequence[Input], layouts: str, computed: dtype) -> Source:
+    """The Source of ``outputs``, whose slots are values, in terms of the places of ``inputs``."""
+    known = {slot(x.value): slot(i) for i, x in enumerate(inputs)}
+    own = tuple(replace(output, formula=substitute(output.formula, known)) for output in outputs)
+    return Source("KERNEL", own, tuple(x.dtype for x in inputs), layouts, computed)
+
+
+def power_of_two(n: int) -> int:
+    """The smallest one that is ``n`` or more."""
+    return 1 << max(n - 1, 0).bit_length()
+
+
+def blocks_for(n: int, each: int) -> int:
+    """How many blocks of ``each`` cover ``n``; one at least."""
+    return max(-(-n // each), 1)
+
+
+# --- values in a row of memory ---------------------------------------------------------------------------
+
+
+def flat_layouts(axes: list[Axis], inputs: Sequence[Input]) -> str | None:
+    """How inputs lie for a flat kernel; None where it has to be another."""
+    if len(axes) > 1:
+        return None
+    strides = axes[0].strides if axes else (0,) * len(inputs)
+    letters = [
+        NUMBER if x.number else {0: CONSTANT, 1: DENSE}.get(stride, STRIDED)
+        for x, stride in zip(inputs, strides, strict=True)
+    ]
+    return None if STRIDED in letters else "".join(letters)
+
+
+class Line(NamedTuple):
+    """The sizes of a flat launch."""
+
+    layouts: str
+    size: int
+    vector: int
+    threads: int
+    blocks: int
+
+    @classmethod
+    def of(cls, outputs: list[Output], inputs: list[Input], layouts: str, size: int) -> "Line":
+        """Those that fit: as many values at a time as 16 bytes hold, and one block for a small sum."""
+        sums = any(output.reduction is not None for output in outputs)
+        stored = [o.dtype for o in outputs if o.reduction is None]
+        read = [x for x, letter in zip(inputs, layouts, strict=True) if letter == DENSE]
+        widest = max((d.numpy.itemsize for d in (*stored, *(x.dtype for x in read)) if d is not None), default=16)
+        vector = max(16 // widest, 1) if all(x.aligned for x in read) else 1
+        threads = 1024 if sums and size <= SMALL else 256
+        blocks = blocks_for(size, threads * vector)
+        if sums:
+            blocks = 1 if size <= SMALL else min(blocks_for(size, 4 * threads * vector), 8 * cuda().processors())
+        return cls(layouts, size, vector, threads, blocks)
+
+    def call(self, name: str, outputs: list[Output], inputs: list[Input], computed: dtype) -> Call:
+        """The launch of the kernel."""
+        index = "long long" if self.size + self.blocks * self.threads * self.vector >= WIDE_INDEX else "int"
+        source = source_of(outputs, inputs, self.layouts, computed)
+        text = Flat(source, Stride(self.threads, self.vector, index)).text()
+        return compiled(name, text, computed, inputs, (self.blocks,), (self.threads,), (self.size,))
+
+
+# --- rows and columns ------------------------------------------------------------------------------------
+
+
+class Grid(NamedTuple):
+    """Batches of rows, in the order in which they are taken; ``swapped`` if results lie row by row of batches."""
+
+    batches: Axis
+    rows: Axis
+    columns: Axis
+    swapped: bool
+
+
+def rows_layout(grid: Grid, i: int) -> tuple[str, tuple[int, ...]]:
+    """How input ``i``, an array, lies for a kernel of rows, and the strides that the kernel is given."""
+    batch, row, column = (axis.strides[i] for axis in grid[:3])
+    if column not in (0, 1):
+        return STRIDED, (batch, row, column)
+    if row:
+        return (DENSE if column else ROW_WISE), (batch, row)
+    return (COLUMN_WISE if column else CONSTANT), (batch,)
+
+
+class Tiles(NamedTuple):
+    """The sizes of a launch over rows: ``tiles`` blocks share the columns, ``splits`` the rows."""
+
+    grid: Grid
+    laid: list[tuple[str, Shape]]
+    tiling: Tiling
+    tiles: int
+    splits: int
+
+    @classmethod
+    def of(cls, outputs: list[Output], inputs: list[Input], grid: Grid, *, along: bool) -> "Tiles":
+        """Those that fit; ``along`` rows there are reductions, so that blocks must not share a row."""
+        laid = [(NUMBER, ()) if x.number else rows_layout(grid, i) for i, x in enumerate(inputs)]
+        batches, rows, columns = (axis.size for axis in grid[:3])
+        sums = sum(output.reduction is not None for output in outputs)
+        tiling = row_tiling(columns, held(laid, sums)) if along else column_tiling(rows, columns, sums)
+        tiles = 1 if along else blocks_for(columns, tiling.width * tiling.items)
+        splits, others = blocks_for(rows, tiling.height), tiles * min(batches, MOST)
+        if sums and rows * columns <= (SMALL if along else MEDIUM):
+            splits = 1
+        elif sums or any(letter == COLUMN_WISE for letter, _ in laid):
+            splits = min(splits, max(cuda().processors() // others, blocks_for(rows, tiling.height * ROWS_EACH)))
+        else:
+            splits = min(splits, max(16 * cuda().processors() // others, 1))
+        return cls(grid, laid, tiling, tiles, min(splits, MOST))
+
+    def call(self, name: str, outputs: list[Output], inputs: list[Input], computed: dtype) -> Call:
+        """The launch of the kernel."""
+        batches, rows, columns = (axis.size for axis in self.grid[:3])
+        source = source_of(outputs, inputs, "".join(letter for letter, _ in self.laid), computed)
+        strides = [stride for _, own in self.laid for stride in own]
+        lines = (1, batches) if self.grid.swapped else (rows, 1)
+        return compiled(
+            name,
+            Rows(source, self.tiling).text(),
+            computed,
+            inputs,
+            (self.tiles, self.splits, min(batches, MOST)),
+            (self.tiling.width, self.tiling.height),
+            (*strides, batches, rows, columns, *lines),
+        )
+
+
+def held(laid: list[tuple[str, Shape]], sums: int) -> int:
+    """How many values of a column a thread keeps."""
+    return sum(letter in (DENSE, STRIDED, COLUMN_WISE) for letter, _ in laid) + sums
+
+
+def column_tiling(rows: int, columns: int, sums: int) -> Tiling:
+    """How a block's threads share rows and columns that need nothing of each other but sums of columns."""
+    if sums and rows * columns <= MEDIUM:  # one block has all rows, so many threads share them
+        return Tiling(32, max(min(power_of_two(rows), 32), 4), 1)
+    width = min(power_of_two(columns), 64 if sums else 256)
+    return Tiling(width, 256 // width, 1)
+
+
+def row_tiling(columns: int, held: int) -> Tiling:
+    """How a block's threads share rows of ``columns``, each keeping ``held`` values of a column."""
+    if columns <= 32:
+        width = power_of_two(columns)
+        return Tiling(width, 128 // width, 1)
+    width = min(max(power_of_two(-(-columns // 4)), 32), 1024)
+    items = -(-columns // width)
+    if items * held > KEPT:
+        width = min(power_of_two(-(-columns * held // KEPT)), 1024)
+        items = -(-columns // width)
+    return Tiling(width, max(128 // width, 1), items if items * held <= KEPT else 0)

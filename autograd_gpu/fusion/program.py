@@ -1,0 +1,57 @@
+"""A program: formulas over one domain, computed together, on arrays of either library.
+
+On CuPy it is one kernel (or a few, see device.py), on NumPy a loop over tiles (see interpret.py).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache, reduce
+from typing import Any
+
+from .. import backends
+from ..backends import _numpy
+from ..dtypes import dtype
+from ..shapes import broadcast
+from . import device, interpret
+from .expr import Expr
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)  # found by identity
+class Program:
+    """What is computed, of what.
+
+    Slot i of the ``roots`` is an array of dtype ``inputs[i]``, or a number where that is None. A root has one of the
+    ``levels`` of reductions.py, and leaves as an array of one of the dtypes ``outputs``; rows are the last ``axes``
+    axes of the domain; the arithmetic is in the dtype ``computed``. ``name`` goes into the kernels' names.
+    """
+
+    roots: tuple[Expr, ...]
+    levels: tuple[int, ...]
+    inputs: tuple[dtype | None, ...]
+    outputs: tuple[dtype, ...]
+    computed: dtype
+    axes: int = 1
+    name: str = "fused"
+
+    def run(
+        self, values: Sequence[Any], domain: Shape | None = None, targets: Sequence[Shape | None] | None = None
+    ) -> list[Any]:
+        """The roots as new arrays, of ``values``, whose shapes broadcast to ``domain`` (or make it up together).
+
+        A root of level ELEMENT has the shape of the domain, one of level ROW has 1 in place of its last axes, one of
+        level ALL is 0-d; or it is summed to its target, a shape that broadcasts to that.
+        """
+        targets = (None,) * len(self.roots) if targets is None else targets
+        if backends.of_any(tuple(values)) is not _numpy:
+            return device.run(self, values, domain, targets)
+        if domain is None:
+            domain = reduce(broadcast, (value.shape for value in values if hasattr(value, "shape")))
+        return interpret.run(self, values, domain, targets)
+
+
+@lru_cache(maxsize=2048)
+def program(*parts: Any) -> Program:
+    """The one ``Program`` of these parts: kernels are found by it."""
+    return Program(*parts)
