@@ -33,6 +33,7 @@ from .autograd.grad_mode import (
     no_grad,
     set_grad_enabled,
 )
+from .composites import fuse
 from .config import show_config
 from .custom import elementwise
 from .defaults import get_default_device, set_default_device, set_default_tensor_type
@@ -74,7 +75,7 @@ newaxis = None
 __all__ = [
     "Generator", "Size", "Tensor", "__version__", "array_function", "autograd", "backends", "bool", "cdouble", "cfloat",
     "complex64", "complex128", "contiguous_format", "cuda", "default_generator", "device", "double", "dtype",
-    "e", "elementwise", "enable_grad", "errors", "finfo", "float", "float16", "float32", "float64", "fusion",
+    "e", "elementwise", "enable_grad", "errors", "finfo", "float", "float16", "float32", "float64", "fuse", "fusion",
     "get_default_device", "get_default_dtype", "get_printoptions", "half", "iinfo", "inf", "inference_mode",
     "int", "int8", "int16", "int32", "int64", "is_anomaly_check_nan_enabled", "is_anomaly_enabled",
     "is_grad_enabled", "is_inference_mode_enabled", "layout",

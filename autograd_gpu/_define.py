@@ -2,6 +2,7 @@
 
 from . import (  # noqa: F401
     backward,
+    composites,
     conversion,
     creation,
     indexing,

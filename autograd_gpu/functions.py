@@ -257,8 +257,9 @@ def _save(op: Op) -> str:
     return "\n".join(f"        {line}" for line in lines)
 
 
-def function_of(op: Op, flavour: Flavour = FUNCTION) -> Callable[..., Any]:
-    """``op`` as a function of Tensors and numbers."""
+def function_of(op: Op, flavour: Flavour = FUNCTION, spelled: Op | None = None) -> Callable[..., Any]:
+    """``op`` as a function of Tensors and numbers; its name and its arguments' are those of ``spelled``."""
+    spelled = spelled or op
     namespace: dict[str, Any] = {
         "Anomaly": Anomaly, "FLOAT": FLOAT, "Frozen": Frozen, "LEAF": LEAF, "Tensor": Tensor,
         "UNWRITTEN": UNWRITTEN, "Version": Version, "apply_elementwise": apply_elementwise,
@@ -268,8 +269,8 @@ def function_of(op: Op, flavour: Flavour = FUNCTION) -> Callable[..., Any]:
         "overwrite": in_place(DIRECT[op.name]) if flavour is FUNCTIONAL else None,
         "plan_direct": plan_direct, "plans": {}, "remember_call": remember_call, "truth": type_for(bool_, cpu),
     }  # fmt: skip
-    exec(compile(source(op, flavour), f"{__file__}: {op.name}", "exec"), namespace)  # noqa: S102  our own text
-    return namespace[op.name]  # type: ignore[no-any-return]
+    exec(compile(source(spelled, flavour), f"{__file__}: {op.name}", "exec"), namespace)  # noqa: S102  our own text
+    return namespace[spelled.name]  # type: ignore[no-any-return]
 
 
 DIRECT: dict[str, Callable[..., Any]] = {}

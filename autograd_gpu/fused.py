@@ -5,8 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from .dtypes import FLOAT
-from .op import Operation, node_name
+from .op import REAL, Operation, node_name
 
 
 class Fused(Operation):
@@ -18,6 +17,7 @@ class Fused(Operation):
     gradient is derived from the function. ``node`` and ``title`` are torch's names of its node and in messages.
     """
 
+    needs = ()  # torch's names of what it saves are not known
     run: ClassVar[Callable[["Fused", tuple[Any, ...]], Any]]  # on Tensors; composites.py fills this in
 
     def __init__(
@@ -28,7 +28,7 @@ class Fused(Operation):
         gradient: Callable[..., tuple[Any, ...]] | None = None,
         node: str | None = None,
         title: str | None = None,
-        takes: tuple[int, ...] = (FLOAT,),
+        takes: tuple[int, ...] = REAL,
     ) -> None:
         self.name, self.function, self.gradient, self.takes = name, function, gradient, takes
         self.node, self.title = node or node_name(name), title or name

@@ -1,6 +1,5 @@
 """The node of a fused operation: it keeps operands and reduced values, and computes the rest again."""
 
-from collections.abc import Callable
 from functools import lru_cache
 from math import prod
 from typing import Any, ClassVar, NamedTuple
@@ -8,13 +7,24 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from .backends import Type
-from .dtypes import FLOAT, dtype
+from .dtypes import FLOAT, dtype, int64
 from .engine import Parts
 from .fused import Fused
 from .fusion.expr import Expr, fold, slot, slots, substitute
 from .fusion.interpret import naturals
 from .fusion.program import Program, program
-from .fusion.reductions import ALL, COUNT, COUNT_ALL, COUNT_ROWS, ELEMENT, POSITION, ROW, Place, Reduction, levels
+from .fusion.reductions import (
+    COUNT,
+    COUNT_ALL,
+    COUNT_ROWS,
+    ELEMENT,
+    POSITION,
+    ROW,
+    UNIFORM,
+    Place,
+    Reduction,
+    levels,
+)
 from .nodes import ArrayNode, fit
 from .op import TABLE
 from .tensor import Tensor, wrap
@@ -36,6 +46,8 @@ class Kind(NamedTuple):
     computed: dtype
     axes: int
     planned: bool
+    composed: bool  # whether a plan may compose them: all values broadcast to the domain as they are
+    hidden: tuple[int, ...]  # operands that are no tensors of the user's
 
 
 class FusedNode(ArrayNode):
@@ -46,7 +58,7 @@ class FusedNode(ArrayNode):
     """
 
     __slots__ = ("domain", "shapes", "views")
-    op: ClassVar[Fused]  # type: ignore[misc]
+    op: ClassVar[Fused]
     made_of: ClassVar[Kind]
     extras: ClassVar[tuple[Expr, ...]]
     cotangents: ClassVar[tuple[Expr | None, ...]]  # ``formulas`` is the same, where a plan may compose them
@@ -62,7 +74,9 @@ class FusedNode(ArrayNode):
 
     def pullback(self, grad: Any) -> tuple[Any, ...]:
         values = [*self.unpack(), *self._grads(grad)]
-        values = [v if view is None or v is None else v.reshape(view) for v, view in zip(values, self.views, strict=True)]
+        values = [
+            v if view is None or v is None else v.reshape(view) for v, view in zip(values, self.views, strict=True)
+        ]
         parts: list[Any] = [None] * len(self.parents)
         wanted, targets = [], []
         own = slot(self.cotangent)
@@ -124,8 +138,8 @@ class FusedNode(ArrayNode):
         for i, part in zip(wanted, made, strict=True):
             natural = naturals(self.domain, kind.axes)[kind.levels[i]]
             type_ = on.type.with_dtype(kind.inputs[i])  # type: ignore[arg-type]
-            part = fit(full(part, natural), type_, self.views[i] or self.shapes[i])
-            parts[i] = part if self.views[i] is None else TABLE.reshape(part, size=self.shapes[i])
+            fitted = fit(full(part, natural), type_, self.views[i] or self.shapes[i])
+            parts[i] = fitted if self.views[i] is None else TABLE.reshape(fitted, size=self.shapes[i])
         return tuple(parts)
 
 
@@ -148,8 +162,10 @@ class OnTensors:
         """The value of a slot in the dtype computed in and a shape that broadcasts to the domain."""
         if value is None:
             return None
+        if isinstance(value, int):
+            return value
         if not isinstance(value, Tensor):
-            return self.number(value)
+            return self.number(value) if isinstance(value, float) else wrap(value)
         if view is not None and view != value._shape:
             value = TABLE.reshape(value, size=view)
         floating = value.dtype.category >= FLOAT and value._type is not self.type
@@ -162,7 +178,7 @@ class OnTensors:
     def call(self, op: Any, *args: Tensor) -> Tensor:
         if isinstance(op, Reduction):
             return self.reduced(op, *args)
-        return self.placed(op) if isinstance(op, Place) else op(*args)
+        return self.placed(op, *args) if isinstance(op, Place) else op(*args)
 
     def reduced(self, op: Reduction, x: Tensor) -> Tensor:
         row = self.domain[len(self.domain) - self.axes :]
@@ -171,21 +187,23 @@ class OnTensors:
         record = TABLE.sum if op.numpy is np.add else TABLE.amax if op.numpy is np.maximum else TABLE.amin
         return record(x, dim=dim[-self.axes :] if op.level == ROW else dim, keepdim=op.level == ROW)  # type: ignore[no-any-return]
 
-    def placed(self, op: Place) -> Tensor:
-        columns, elements = prod(self.domain[len(self.domain) - self.axes :]), prod(self.domain)
+    def placed(self, op: Place, *args: Any) -> Tensor:
+        domain, axes = self.domain, self.axes
+        row, lines = domain[len(domain) - axes :], domain[: len(domain) - axes]
         if op is POSITION:
-            return wrap(self.type.backend.xp.arange(columns).reshape(self.domain[len(self.domain) - self.axes :]))
-        rows = prod(self.domain[: len(self.domain) - self.axes])
-        return self.number({COUNT: columns, COUNT_ALL: elements, COUNT_ROWS: rows}[op])
+            return wrap(self.type.backend.xp.arange(prod(row)).reshape(row))
+        if op is UNIFORM:
+            of = self.type.backend.xp.empty((), self.type.numpy)  # tells where it is to be computed
+            d = self.type.dtype
+            made = program((Expr(op, slot(0), slot(1)),), (ELEMENT,), (int64, int64, d), (d,), d, axes, "uniform")
+            return wrap(made.run([*args, of], domain)[0])
+        return self.number({COUNT: prod(row), COUNT_ALL: prod(domain), COUNT_ROWS: prod(lines)}[op])
 
 
-def reduced_values(formulas: tuple[Expr, ...], of_slots: dict[int, int], cotangents: int) -> list[Expr]:
-    """The largest formulas in ``formulas`` that have reductions, but no element of their own, nor a cotangent.
-
-    Slots from ``cotangents`` on are those.
-    """
+def reduced_values(formulas: tuple[Expr, ...], of_slots: dict[int, int], first: int) -> list[Expr]:
+    """The largest formulas in ``formulas`` that have reductions, are no elements, and read no slot from ``first`` on."""
     level: dict[Expr, int] = {}
-    reduces: dict[Expr, bool] = {}  # None stands for cotangents
+    reduces: dict[Expr, bool] = {}
     forward: dict[Expr, bool] = {}
     for formula in formulas:
         level |= levels(formula, of_slots)
@@ -196,24 +214,17 @@ def reduced_values(formulas: tuple[Expr, ...], of_slots: dict[int, int], cotange
         call=lambda op, *args: isinstance(op, Reduction) or any(args),
         done=reduces,
     )
-    fold(
-        formulas,
-        var=lambda number: number < cotangents,
-        const=lambda _: True,
-        call=lambda _, *args: all(args),
-        done=forward,
-    )
+    fold(formulas, var=lambda i: i < first, const=lambda _: True, call=lambda _, *args: all(args), done=forward)
     found: dict[Expr, None] = {}
     seen: set[Expr] = set()
     stack = list(formulas)
     while stack:
-        if (node := stack.pop()) in seen:
+        node = stack.pop()
+        if node in seen or not reduces[node]:
             continue
         seen.add(node)
-        if forward[node] and reduces[node] and level[node] < ELEMENT:
+        if forward[node] and level[node] < ELEMENT:
             found[node] = None
-        elif isinstance(node.op, int.__class__) and node.op in (int, float):
-            continue
         else:
             stack.extend(node.args)
     return list(found)
@@ -223,35 +234,38 @@ def reduced_values(formulas: tuple[Expr, ...], of_slots: dict[int, int], cotange
 def node_class(kind: Kind) -> type[FusedNode]:
     """The class of the nodes of a fused operation."""
     operands, results = len(kind.inputs), len(kind.results)
-    of_slots = dict(enumerate((*kind.levels, *(level for _, level, _ in kind.results) , *(level for _, level, _ in kind.results))))
+    before = operands + results
+    of_results = tuple(level for _, level, _ in kind.results)
+    of_slots = dict(enumerate((*kind.levels, *of_results, *of_results)))
     wanted = tuple(c for c in kind.cotangents if c is not None)
-    known = {
+    kept = {
         formula: slot(operands + i)
         for i, (formula, level, d) in enumerate(kind.results)
         if level < ELEMENT and d is kind.computed
     }
-    found = reduced_values(wanted, of_slots, operands + results)
-    extras = tuple(formula for formula in found if formula not in known)
-    known = {formula: known[formula] for formula in found if formula in known}
-    known |= {formula: slot(operands + results + i) for i, formula in enumerate(extras)}
-    first = operands + results + len(extras)
-    known |= {slot(operands + results + i): slot(first + i) for i in range(results)}
+    found = reduced_values(wanted, of_slots, before)
+    extras = tuple(formula for formula in found if formula not in kept)
+    cotangent = before + len(extras)
+    known = {formula: kept[formula] for formula in found if formula in kept}
+    known |= {formula: slot(before + i) for i, formula in enumerate(extras)}
+    known |= {slot(before + i): slot(cotangent + i) for i in range(results)}
     cotangents = tuple(None if c is None else substitute(c, known) for c in kind.cotangents)
-    read = slots(*filter(None, cotangents)) | {i for i in slots(*wanted) if i < operands + results}
+    read = slots(*filter(None, cotangents)) | slots(*wanted, *extras) & set(range(before))
+    of_extras = tuple(levels(extra, of_slots)[extra] for extra in extras)
     names = {
         "__slots__": (),
         "op": kind.op,
         "made_of": kind,
-        "hidden": tuple(i for i, d in enumerate(kind.inputs) if d is None),
+        "hidden": kind.hidden,
         "planned": kind.planned,
-        "formulas": cotangents if results == 1 else None,
+        "formulas": cotangents if kind.composed else None,
         "cotangents": cotangents,
         "extras": extras,
-        "cotangent": first,
-        "slot_levels": (*(of_slots[i] for i in range(operands + results)), *(levels(e, of_slots)[e] for e in extras), *(level for _, level, _ in kind.results)),
-        "level": kind.results[0][1],
+        "cotangent": cotangent,
+        "slot_levels": (*kind.levels, *of_results, *of_extras, *of_results),
+        "level": of_results[0],
         "axes": kind.axes,
         "computed": kind.computed,
-        "kept": tuple(i in read for i in range(first)),
+        "kept": tuple(i in read for i in range(cotangent)),
     }
     return type(kind.op.node, (FusedNode,), names)

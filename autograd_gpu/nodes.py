@@ -349,13 +349,16 @@ class TensorRules(ArrayNode):
 
 
 @cache
-def array_node_class(op: ArrayOp, *, planned: bool = False) -> type[TensorRules]:
-    """The class of the nodes that record ``op``."""
+def array_node_class(op: ArrayOp, types: tuple[Type, ...] | None) -> type[TensorRules]:
+    """The class of the nodes that record ``op``: one for all, but on a device one for each ``types``, those of all tensors.
+
+    So plans, which go by classes, know the dtypes.
+    """
     hidden = [i for i, rule in enumerate(op.rules) if rule is None]
     if op.starred is not None:
         hidden.extend(range(op.starred, op.starred + 64))
     base = op.node_base or TensorRules
-    return type(op.node, (base,), {"__slots__": (), "op": op, "hidden": tuple(hidden), "planned": planned})
+    return type(op.node, (base,), {"__slots__": (), "op": op, "hidden": tuple(hidden), "planned": types is not None})
 
 
 def enter(node: Node, parents: tuple[Any, ...]) -> None:

@@ -266,8 +266,8 @@ def record_array(
     several: bool,
 ) -> None:
     """Give ``outs`` a node that keeps what the rules of the ``needed`` operands name."""
-    held_types = (v._type for v in (*values, *outs) if isinstance(v, Tensor))
-    node = array_node_class(op, planned=all(type_.device.type == "cuda" for type_ in held_types))()
+    types = tuple([v._type for v in (*values, *outs) if isinstance(v, Tensor)])
+    node = array_node_class(op, types if all(type_.device.type == "cuda" for type_ in types) else None)()
     node.saved = node.counters = ()
     if kept := kept_values(op, needed):
         held = (*values, outs[0])

@@ -8,7 +8,7 @@ from .fusion.expr import ONE, Expr
 from .fusion.reductions import COUNTS, MAX, MAX_ALL, MAX_ROWS, MIN, MIN_ALL, MIN_ROWS, SUM, SUM_ALL, SUM_ROWS
 from .op import TABLE
 from .shapes import Shape
-from .tracing import Number, Symbol, rule
+from .symbols import Number, Symbol, rule
 
 KINDS = {  # of all elements, of all rows, of the elements of a row
     "sum": (SUM_ALL, SUM_ROWS, SUM), "max": (MAX_ALL, MAX_ROWS, MAX), "min": (MIN_ALL, MIN_ROWS, MIN),
@@ -22,7 +22,7 @@ def _over(x: Symbol, dim: Shape | None) -> int | None:
     count = len(dims)
     if not x.gone and count == ndim and x._shape == trace.domain and ndim:
         return 0
-    if count == ndim and ndim + x.gone == len(trace.domain) and x.aligned == trace.line():
+    if count == ndim and ndim + x.gone == len(trace.domain) and x.aligned == trace.line:
         trace.axes = trace.axes or 1
         return 1
     last = dims == tuple(range(ndim - count, ndim))
@@ -32,12 +32,12 @@ def _over(x: Symbol, dim: Shape | None) -> int | None:
     if last and all(x._shape[d] == 1 for d in dims):
         return None
     rows = f"others of its reductions are over the last {trace.axes}" if trace.axes else "a row is the last axes"
-    return trace.refuse(  # type: ignore[no-any-return]
+    return trace.refuse(
         f"it reduces axes {list(dims)} of a tensor of shape {list(x._shape)}, where {rows} of {list(trace.domain)}"
     )
 
 
-def _reduced(kind: str, x: Symbol, dim: Shape | None, keepdim: bool) -> Symbol:
+def _reduced(kind: str, x: Any, dim: Shape | None, keepdim: bool) -> Symbol:
     """The sum, maximum or minimum of ``x`` over ``dim``."""
     if x.dtype.category < FLOAT:
         x.trace.refuse(f"it reduces {x.dtype.name}; x.float() makes floats of them")
@@ -55,39 +55,39 @@ def _kept(x: Symbol, dim: Shape | None, keepdim: bool) -> Symbol:
     return Symbol(x.trace, x.expr, x._shape[: x.ndim - count], x._type, x.gone + count)
 
 
-def _count(x: Symbol, dim: Shape | None) -> Number:
+def _count(x: Symbol, dim: Shape | None) -> Any:
     """How many elements a reduction over ``dim`` makes one of."""
     over = _over(x, dim)
     return Number(x.trace, ONE if over is None else Expr(COUNTS[KINDS["sum"][over]]))
 
 
 @rule("sum_all", "sum")
-def _sum(x: Symbol, dim: Shape | None = None, keepdim: bool = False) -> Symbol:
+def _sum(x: Any, dim: Shape | None = None, keepdim: bool = False) -> Symbol:
     return _reduced("sum", x, dim, keepdim)
 
 
 @rule("amax", "max_all", "aminmax_max")
-def _max(x: Symbol, dim: Shape | None = None, keepdim: bool = False) -> Symbol:
+def _max(x: Any, dim: Shape | None = None, keepdim: bool = False) -> Symbol:
     return _reduced("max", x, dim, keepdim)
 
 
 @rule("amin", "min_all", "aminmax_min")
-def _min(x: Symbol, dim: Shape | None = None, keepdim: bool = False) -> Symbol:
+def _min(x: Any, dim: Shape | None = None, keepdim: bool = False) -> Symbol:
     return _reduced("min", x, dim, keepdim)
 
 
 @rule("mean_all", "mean")
-def _mean(x: Symbol, dim: Shape | None = None, keepdim: bool = False) -> Any:
+def _mean(x: Any, dim: Shape | None = None, keepdim: bool = False) -> Any:
     return _sum(x, dim, keepdim) / _count(x, dim)
 
 
 @rule("nansum")
-def _nansum(x: Symbol, dim: Shape, keepdim: bool) -> Symbol:
+def _nansum(x: Any, dim: Shape, keepdim: bool) -> Any:
     return _sum(TABLE.where(x != x, 0.0, x), dim, keepdim)  # noqa: PLR0124  nan is not equal to itself
 
 
 @rule("var")
-def _var(x: Symbol, dim: Shape, correction: float, keepdim: bool) -> Any:
+def _var(x: Any, dim: Shape, correction: float, keepdim: bool) -> Any:
     rest = x - _mean(x, dim, keepdim=True)
     return _sum(rest * rest, dim, keepdim) / TABLE.maximum(_count(x, dim) - correction, 0.0)
 
@@ -99,22 +99,22 @@ def _root(x: Any) -> Any:
 
 
 @rule("std")
-def _std(x: Symbol, dim: Shape, correction: float, keepdim: bool) -> Any:
+def _std(x: Any, dim: Shape, correction: float, keepdim: bool) -> Any:
     return _root(_var(x, dim, correction, keepdim))
 
 
 @rule("var_mean")
-def _var_mean(x: Symbol, dim: Shape, correction: float, keepdim: bool) -> Any:
+def _var_mean(x: Any, dim: Shape, correction: float, keepdim: bool) -> Any:
     return _var(x, dim, correction, keepdim), _mean(x, dim, keepdim)
 
 
 @rule("std_mean")
-def _std_mean(x: Symbol, dim: Shape, correction: float, keepdim: bool) -> Any:
+def _std_mean(x: Any, dim: Shape, correction: float, keepdim: bool) -> Any:
     return _std(x, dim, correction, keepdim), _mean(x, dim, keepdim)
 
 
 @rule("linalg_vector_norm")
-def _norm(x: Symbol, ord: float, dim: Shape, keepdim: bool) -> Any:
+def _norm(x: Any, ord: float, dim: Shape, keepdim: bool) -> Any:
     if ord == 2:
         return _root(_sum(x * x, dim, keepdim))
     size = TABLE.abs(x)
@@ -125,31 +125,31 @@ def _norm(x: Symbol, ord: float, dim: Shape, keepdim: bool) -> Any:
     return x.trace.refuse(f"it takes the norm of order {ord}; known are 1, 2, inf and -inf")
 
 
-def _exponentials(x: Symbol, dim: Shape) -> tuple[Any, Any]:
+def _exponentials(x: Any, dim: Shape) -> tuple[Any, Any]:
     """``x`` less its maximum, which changes no gradient, and its exponentials."""
     rest = x - _max(x, dim, keepdim=True).detach()
     return rest, TABLE.exp(rest)
 
 
 @rule("softmax")
-def _softmax(x: Symbol, dim: Shape) -> Any:
+def _softmax(x: Any, dim: Shape) -> Any:
     _, e = _exponentials(x, dim)
     return e / _sum(e, dim, keepdim=True)
 
 
 @rule("safe_softmax")
-def _safe_softmax(x: Symbol, dim: Shape) -> Any:
+def _safe_softmax(x: Any, dim: Shape) -> Any:
     return TABLE.where(_max(x, dim, keepdim=True) == -inf, 0.0, _softmax(x, dim))
 
 
 @rule("log_softmax")
-def _log_softmax(x: Symbol, dim: Shape) -> Any:
+def _log_softmax(x: Any, dim: Shape) -> Any:
     rest, e = _exponentials(x, dim)
     return rest - TABLE.log(_sum(e, dim, keepdim=True))
 
 
 @rule("logsumexp")
-def _logsumexp(x: Symbol, dim: Shape, keepdim: bool) -> Any:
+def _logsumexp(x: Any, dim: Shape, keepdim: bool) -> Any:
     top = _max(x, dim, keepdim=True).detach()
     top = TABLE.where(TABLE.isinf(top), 0.0, top)  # inf - inf is nan
     return _kept(TABLE.log(_sum(TABLE.exp(x - top), dim, keepdim=True)) + top, dim, keepdim)

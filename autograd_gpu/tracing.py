@@ -1,354 +1,228 @@
-"""What a fused function is called with: symbols that grow formulas and know their shapes and dtypes."""
+"""Fused functions called with symbols: what becomes of them for arguments of certain shapes and types."""
 
-from collections.abc import Callable
-from functools import partial
-from math import prod
-from typing import Any, NoReturn
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
 
-import numpy as np
-
+from . import reducing  # noqa: F401  teaches symbols to be reduced
 from .backends import Type
-from .conversion import CASTS
-from .devices import device
-from .dtypes import BY_NAME, COMPLEX, FLOAT, INT, bool_, dtype, get_default_dtype
-from .errors import FusionError
+from .dtypes import FLOAT, REDUCED, combine, dtype, float32, get_default_dtype, int64, promote_types
+from .errors import FusionError, ShapeError
 from .fused import Fused
-from .fusion.expr import ONE, ZERO, Expr, as_expr, slots
-from .nodes import describe
-from .op import COMPARISONS, METHODS, OPERATORS, PUBLIC, TABLE, UNARY, Op, Operation
-from .record import Kind, types_of
-from .shapes import Shape, Size, broadcast
-from .tensor import user_line
-
-ADVICE = (
-    "A fused function is made of elementwise operations, and of reductions (sum, mean, amax, amin, var, std, norm, "
-    "softmax, logsumexp) over all elements or over its last axes."
-)
-LOGICAL = {f"bitwise_{name}": f"logical_{name}" for name in ("and", "or", "xor", "not")}
-
-
-class Retrace(BaseException):  # noqa: N818  no error: it is not to be caught by the function
-    """Call the function again: these floats decide what it does, or these operands have a value for each row."""
-
-    def __init__(self, axes: int | None, *, fixed: frozenset[int] = frozenset(), by_row: frozenset[int] = frozenset()) -> None:
-        super().__init__()
-        self.axes, self.fixed, self.by_row = axes, fixed, by_row
-
-
-class Trace:
-    """One call of a fused function with symbols."""
-
-    def __init__(
-        self,
-        op: Fused,
-        domain: Shape,
-        axes: int | None,
-        by_row: frozenset[int],
-        operands: tuple[int, ...],
-        numbers: frozenset[int],
-    ) -> None:
-        self.op, self.domain = op, domain
-        self.axes = axes  # how many of the last axes of the domain are a row, once that is known
-        self.by_row = by_row  # the operands that have a value for each row, and not those axes
-        self.operands, self.numbers = operands, numbers  # which arguments the operands are, and which are numbers
-        self.dtypes: list[dtype] = []  # asked for besides those of the operands
-
-    def refuse(self, what: str) -> NoReturn:
-        raise FusionError(f"{self.op.name}() cannot be fused: {what}.\nAt {describe(user_line())}\n{ADVICE}")
-
-    def line(self) -> Shape:
-        """The shape of a value for each row."""
-        axes = self.axes or 1
-        return self.domain[: len(self.domain) - axes] + (1,) * axes
-
-
-class Symbol:
-    """A tensor in a function that is traced: a formula, with the shape and type that the tensor would have.
-
-    ``gone`` counts the last axes that a reduction took away: the shape lacks them, the formula's has them.
-    """
-
-    __slots__ = ("_shape", "_type", "expr", "gone", "trace")
-    __hash__ = None  # type: ignore[assignment]  == compares elements
-    __array_ufunc__ = None  # numpy.sin and ndarray * symbol are errors
-
-    def __init__(self, trace: Trace, expr: Expr, shape: Shape, type_: Type, gone: int = 0) -> None:
-        self.trace, self.expr, self._shape, self._type, self.gone = trace, expr, shape, type_, gone
-
-    @staticmethod
-    def _apply_op(op: Operation, operands: tuple[Any, ...], params: dict[str, Any]) -> Any:
-        symbol = next(operand for operand in operands if isinstance(operand, Symbol | Number))
-        if isinstance(op, Op):
-            if params:
-                symbol.trace.refuse(f"{op.title}() writes to a tensor, with out=")
-            return elementwise(symbol.trace, op, operands)
-        if (rule := RULES.get(op.name)) is None:
-            symbol.trace.refuse(f"it calls {op.title}()")
-        return rule(*operands, **params)
-
-    @staticmethod
-    def _inline(op: Fused, arguments: tuple[Any, ...]) -> Any:
-        return op.called(arguments)
-
-    # --- what is known of the tensor -------------------------------------------------------------------
-
-    @property
-    def shape(self) -> Size:
-        return Size(self._shape)
-
-    @property
-    def ndim(self) -> int:
-        return len(self._shape)
-
-    @property
-    def dtype(self) -> dtype:
-        return self._type.dtype
-
-    @property
-    def device(self) -> device:
-        return self._type.device
-
-    @property
-    def aligned(self) -> Shape:
-        """The shape that broadcasts to the domain."""
-        return self._shape + (1,) * self.gone
-
-    def dim(self) -> int:
-        return len(self._shape)
-
-    def size(self, dim: int | None = None) -> Any:
-        return self.shape if dim is None else self._shape[dim]
-
-    def numel(self) -> int:
-        return prod(self._shape)
-
-    def is_floating_point(self) -> bool:
-        return self.dtype.is_floating_point
-
-    # --- what it can do --------------------------------------------------------------------------------
-
-    def __getattr__(self, name: str) -> Any:
-        if (function := METHODS.get(name)) is not None:
-            return partial(function, self)
-        if name in CASTS:
-            return partial(self.to, BY_NAME[CASTS[name]])
-        if name.startswith("__"):
-            raise AttributeError(name)
-        if name.endswith("_") and name[:-1] in METHODS:
-            self.trace.refuse(f"{name}() writes to a tensor; {name[:-1]}() makes another")
-        return self.trace.refuse(f"it asks for .{name} of a tensor whose elements are not known yet")
-
-    def _unknown(self) -> NoReturn:
-        self.trace.refuse("it asks for the value of a tensor; where(condition, a, b) takes the place of if")
-
-    __bool__ = __float__ = __int__ = __index__ = __len__ = __iter__ = __complex__ = item = tolist = numpy = _unknown  # type: ignore[assignment]
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        self.trace.refuse("it writes to a tensor; where(condition, a, b) makes another")
-
-    def __getitem__(self, key: Any) -> "Symbol":
-        parts = key if isinstance(key, tuple) else (key,)
-        if parts[-1] is None and parts[:-1] in ((...,), (slice(None),) * self.ndim):
-            return unsqueezed(self, self.ndim)
-        return self.trace.refuse("it takes a part of a tensor")
-
-    def detach(self) -> "Symbol":
-        """The same values, through which no gradient goes."""
-        return self._like(Expr(TABLE.stopped, self.expr)) if self.dtype.category >= FLOAT else self
-
-    def to(self, *args: Any, **kwargs: Any) -> "Symbol":
-        """In another dtype: that of what is computed with it, and of what comes out."""
-        given = [*args, *kwargs.values()]
-        wanted = given[0].dtype if given and isinstance(given[0], Symbol) else given[0] if given else None
-        if len(given) != 1 or not isinstance(wanted, dtype):
-            self.trace.refuse("it calls to() with more than a dtype")
-        return cast(self, self._type.with_dtype(wanted))
-
-    type_as = to
-
-    def _like(self, expr: Expr, type_: Type | None = None) -> "Symbol":
-        return Symbol(self.trace, expr, self._shape, type_ or self._type, self.gone)
-
-
-class Number:
-    """A float in a function that is traced: a formula whose value may be another in each call."""
-
-    __slots__ = ("expr", "trace")
-    __hash__ = None  # type: ignore[assignment]
-
-    def __init__(self, trace: Trace, expr: Expr) -> None:
-        self.trace, self.expr = trace, expr
-
-    _apply_op = Symbol._apply_op
-    _inline = Symbol._inline
-
-    def _decide(self) -> NoReturn:
-        """Its value is asked for: it becomes part of what is traced."""
-        operands = self.trace.operands
-        raise Retrace(None, fixed=frozenset(operands[n] for n in slots(self.expr)))
-
-    __bool__ = __float__ = __int__ = __index__ = __complex__ = __round__ = __str__ = __format__ = _decide  # type: ignore[assignment]
-
-
-def _operator(name: str, *, swap: bool = False) -> Callable[..., Any]:
-    def method(*operands: Any) -> Any:
-        function = PUBLIC["pow"] if name == "pow" else TABLE[name]
-        return function(*reversed(operands) if swap else operands)
-
-    return method
-
-
-def _quotient(self: Any, other: Any) -> Any:
-    """``other / self``, computed as of Tensors."""
-    return TABLE.mul(TABLE.reciprocal(self), other)
-
-
-def _refuse_writing(self: Any, *_: Any) -> NoReturn:
-    self.trace.refuse("it writes to a tensor in place; x = x + y makes another")
-
-
-for _python, _name in {**OPERATORS, **COMPARISONS, **UNARY}.items():
-    for _class in (Symbol, Number):
-        setattr(_class, f"__{_python}__", _operator(_name))
-        if _python in OPERATORS:
-            setattr(_class, f"__r{_python}__", _operator(_name, swap=True))
-    if _python in OPERATORS:
-        setattr(Symbol, f"__i{_python}__", _refuse_writing)
-for _class in (Symbol, Number):
-    _class.__rtruediv__ = _quotient  # type: ignore[attr-defined]
-    _class.__pos__ = lambda self: self  # type: ignore[attr-defined]
-
-
-# --- elementwise operations --------------------------------------------------------------------------------
-
-
-def elementwise(trace: Trace, op: Op, operands: tuple[Any, ...]) -> Any:
-    """``op`` of symbols and numbers."""
-    values = [_operand(trace, op, i, value) for i, value in enumerate(operands)]
-    tensors = [value for value in values if isinstance(value, Symbol)]
-    if not tensors:
-        return Number(trace, Expr(op, *map(_expr, values)))
-    for check in op.check, op.check_dtypes:
-        if check is not None:
-            check(*values)
-    computed, result = types_of(op, tuple(map(_kind, values)), get_default_dtype())
-    category = computed.dtype.category
-    if category == COMPLEX:
-        trace.refuse(f"{op.title}() computes complex numbers")
-    if category == INT and op.result != "bool":
-        trace.refuse(f"{op.title}() computes integers; x.float() makes floats of them")
-    if op.partials is NotImplemented and category >= FLOAT:
-        trace.refuse(f"{op.title}() has no derivative")
-    if computed.dtype is bool_ and op.name in LOGICAL:
-        op = TABLE[LOGICAL[op.name]]
-    numeric = category >= FLOAT
-    exprs = [_number(v) if numeric and i not in op.conditions else _expr(v) for i, v in enumerate(values)]
-    shape, gone = _together(trace, tensors)
-    return Symbol(trace, Expr(op, *exprs), shape, result, gone)
-
-
-def _operand(trace: Trace, op: Op, position: int, value: Any) -> Any:
-    if isinstance(value, Symbol) and position in op.numbers:
-        trace.refuse(f"{op.title}() needs {op.operands[position]} as a number")
-    if isinstance(value, Symbol | Number | bool | int | float):
-        return value
-    if isinstance(value, np.generic) and value.dtype.kind in "biuf":
-        return value.item()
-    if isinstance(value, complex | np.complexfloating):
-        trace.refuse("it computes complex numbers")
-    if hasattr(value, "shape"):
-        trace.refuse(f"{op.title}() takes a tensor from outside of the function: make it an argument")
-    raise TypeError(op.strange(position, value))
-
-
-def _kind(value: Any) -> Kind:
-    if isinstance(value, Symbol):
-        return value._type, not value._shape
-    return float if isinstance(value, Number) else value.__class__
-
-
-def _expr(value: Any) -> Expr:
-    return value.expr if isinstance(value, Symbol | Number) else as_expr(value)
-
-
-def _number(value: Any) -> Expr:
-    """The formula of an operand, with 1 and 0 in place of True and False."""
-    expr = _expr(value)
-    return TABLE.where(expr, ONE, ZERO) if isinstance(value, Symbol) and value.dtype is bool_ else expr
-
-
-def _together(trace: Trace, tensors: list[Symbol]) -> tuple[Shape, int]:
-    """The shape that symbols broadcast to, and how many axes are gone of it."""
-    shape: Shape = ()
-    for tensor in tensors:
-        shape = broadcast(shape, tensor._shape)
-    gone = {tensor.gone for tensor in tensors if tensor._shape}
-    if len(gone) > 1:
-        rows = [tensor for tensor in tensors if tensor._shape and not tensor.gone]
-        operands = slots(*(tensor.expr for tensor in rows)) - trace.numbers
-        room = len(trace.domain) - (trace.axes or 1)
-        if operands and not operands & trace.by_row and all(tensor.ndim <= room for tensor in rows):
-            raise Retrace(trace.axes, by_row=operands)
-        trace.refuse(
-            "it computes with a value of each row, whose last axis a reduction took away, and with elements; "
-            "keepdim=True keeps the axis"
+from .fused_node import FusedNode, Kind, node_class
+from .fusion.expr import Expr, slot
+from .fusion.interpret import level_of_shape, naturals
+from .fusion.program import Program, program
+from .fusion.reductions import ALL, ELEMENT, SUMS, levels
+from .fusion.reverse import pull
+from .op import TABLE
+from .record import common_device, kind_of
+from .shapes import Shape, broadcast
+from .symbols import Drawn, Number, Retrace, Symbol, Trace
+from .tensor import Tensor
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A function for arguments of certain shapes and types."""
+
+    forward: Program  # its roots are the results and what else the node keeps
+    node: type[FusedNode] | None  # None where no gradient flows
+    of: tuple[int, ...]  # the arguments that are operands
+    drawn: tuple[Drawn, ...]  # further operands
+    views: tuple[Shape | None, ...]  # by slot of the node: the shape that broadcasts to the domain, if not its own
+    domain: Shape
+    types: tuple[Type, ...]  # of the results
+    shapes: tuple[Shape, ...]
+    several: bool
+    moved: bool  # whether a 0-d tensor on the CPU is beside others on a device
+
+
+class Call:
+    """A call of the function of ``op`` with symbols; the operands ``by_row`` lack the last ``axes`` axes."""
+
+    def __init__(self, op: Fused, arguments: tuple[Any, ...], axes: int | None, by_row: frozenset[int]) -> None:
+        self.op = op
+        self.of = tuple(
+            i for i, v in enumerate(arguments) if isinstance(v, Tensor) or (v.__class__ is float and i not in op.fixed)
         )
-    return shape, gone.pop() if gone else 0
+        self.tensors = {n: arguments[i] for n, i in enumerate(self.of) if isinstance(arguments[i], Tensor)}
+        if not self.tensors:
+            got = ", ".join(type(argument).__name__ for argument in arguments)
+            raise TypeError(f"{op.name}(): expected a tensor among the arguments, got ({got})")
+        for tensor in self.tensors.values():
+            op.refuse(tensor.dtype)
+        self.device = common_device(op, [kind_of(tensor) for tensor in self.tensors.values()])
+        gone = {n: (axes or 1) * (n in by_row) for n in self.tensors}
+        self.shapes = {n: tensor._shape + (1,) * gone[n] for n, tensor in self.tensors.items()}
+        numbers = frozenset(range(len(self.of))) - self.tensors.keys()
+        self.trace = Trace(op, domain_of(self.shapes.values()), self.of, numbers, axes, by_row)
+        symbols = list(arguments)
+        for n, i in enumerate(self.of):
+            tensor = self.tensors.get(n)
+            symbols[i] = (
+                Number(self.trace, slot(n))
+                if tensor is None
+                else Symbol(self.trace, slot(n), tensor._shape, tensor._type, gone[n])
+            )
+        self.arguments = tuple(symbols)
+        made = op.called(self.arguments)
+        self.several = isinstance(made, tuple)
+        self.results: tuple[Symbol, ...] = made if self.several else (made,)
+        for value in self.results:
+            if not isinstance(value, Symbol):
+                raise FusionError(
+                    f"{op.name}() must return a tensor or a tuple of tensors, but returned {type(value).__name__}"
+                )
+        self.understand()
+
+    def understand(self) -> None:
+        """What is known once the function has returned."""
+        self.axes, self.domain = self.trace.axes or 1, self.trace.domain
+        first = len(self.of)
+        self.shapes |= {first + n: d.shape for n, d in enumerate(self.trace.drawn) if d.keep is not None}
+        self.inputs = (
+            *(self.tensors[n].dtype if n in self.tensors else None for n in range(first)),
+            *(int64 if d.keep is None else d.type.dtype for d in self.trace.drawn),
+        )
+        self.levels = {
+            n: level_of_shape(self.shapes[n], self.domain, self.axes) if n in self.shapes else ALL
+            for n in range(len(self.inputs))
+        }
+        self.own = [levels(value.expr, self.levels)[value.expr] for value in self.results]
+        self.at = [self.level_of_result(value, own) for value, own in zip(self.results, self.own, strict=True)]
+
+    def level_of_result(self, value: Symbol, own: int) -> int:
+        """The level that a result of the level ``own`` is wanted at: that at which values have its shape."""
+        shape = (1,) * (len(self.domain) - len(value.aligned)) + value.aligned
+        for level in range(own, ELEMENT + 1):
+            natural = naturals(self.domain, self.axes)[level]
+            if (1,) * (len(self.domain) - len(natural)) + natural == shape:
+                return level
+        raise FusionError(
+            f"{self.op.name}() returned a tensor of shape {list(value._shape)}, but computes with tensors of shape "
+            f"{list(self.domain)}: a result has this shape, or its last axes, or all, are reduced"
+        )
+
+    @property
+    def computed(self) -> dtype:
+        """What is computed in: what the operands promote to, but 16-bit floats in float32."""
+        ranks: list[dtype | None] = [None, None]  # of tensors with axes, of 0-d ones
+        for tensor in self.tensors.values():
+            if (own := tensor.dtype).category >= FLOAT:
+                rank = not tensor._shape
+                ranks[rank] = promote_types(ranks[rank] or own, own)
+        found = reduce(promote_types, self.trace.dtypes, combine(*ranks) or get_default_dtype())
+        return float32 if found in REDUCED else found
+
+    def cotangents(self) -> dict[int, Expr]:
+        """That of each operand, of the operands, the results and the cotangents of these."""
+        first, count = len(self.inputs), len(self.results)
+        if self.op.gradient is not None:
+            return self.given_cotangents(self.op.gradient)
+        parts: dict[int, Expr] = {}
+        for i, result in enumerate(self.results):
+            if result.dtype.category >= FLOAT:
+                g = summed(slot(first + count + i), self.at[i], self.own[i])
+                for n, part in pull(result.expr, g, self.levels).items():
+                    parts[n] = TABLE.add(parts[n], part) if n in parts else part
+        return parts
+
+    def given_cotangents(self, gradient: Any) -> dict[int, Expr]:
+        """Those that the operation says of its arguments."""
+        y, g = (self.results[0]._like(slot(len(self.inputs) + i)) for i in range(2))
+        of_slots = self.levels | {len(self.inputs) + i: self.at[0] for i in range(2)}
+        parts = {}
+        for n, part in zip(self.of, gradient(g, *self.arguments, y), strict=True):
+            if part is not None:
+                parts[n] = summed(part.expr, levels(part.expr, of_slots)[part.expr], self.levels[n])
+        return parts
+
+    def views(self) -> tuple[Shape | None, ...]:
+        """By operand and result: the shape that broadcasts to the domain, where it is not its own."""
+        own = {n: tensor._shape for n, tensor in self.tensors.items()}
+        operands = [
+            shape if (shape := self.shapes.get(n)) is not None and shape != own.get(n, shape) else None
+            for n in range(len(self.inputs))
+        ]
+        natural = [naturals(self.domain, self.axes)[level] for level in self.at]
+        results = [None if shape == v._shape else shape for shape, v in zip(natural, self.results, strict=True)]
+        return (*operands, *results)
 
 
-def cast(x: Symbol, type_: Type) -> Symbol:
-    """``x`` in the dtype of ``type_``; its arithmetic is in the program's dtype, whatever it is cast to."""
-    d, trace = type_.dtype, x.trace
-    if type_ is x._type:
-        return x
-    if type_.device is not x.device:
-        trace.refuse(f"it moves a tensor to {type_.device}")
-    if d is bool_:
-        return x._like(TABLE.ne(x.expr, ZERO), type_)
-    if d.category != FLOAT:
-        trace.refuse(f"it makes {d.name} of {x.dtype.name}")
-    trace.dtypes.append(d)
-    return x._like(_number(x), type_)
+def domain_of(shapes: Iterable[Shape]) -> Shape:
+    """What ``shapes`` broadcast to; one that does not and has fewer axes may turn out to have a value for each row."""
+    domain: Shape = ()
+    for shape in sorted(shapes, key=len, reverse=True):
+        try:
+            domain = broadcast(domain, shape)
+        except ShapeError:
+            if len(shape) == len(domain):
+                raise
+    return domain
 
 
-# --- operations that are not elementwise, or only in form --------------------------------------------------
-
-RULES: dict[str, Callable[..., Any]] = {}  # by the operation's name; reductions.py fills in more
-
-
-def rule(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Let a function of symbols stand for the operations called ``names``."""
-
-    def register(function: Callable[..., Any]) -> Callable[..., Any]:
-        RULES.update(dict.fromkeys(names, function))
-        return function
-
-    return register
+def summed(g: Expr, level: int, to: int) -> Expr:
+    """``g``, of the level ``level``, as a cotangent of values of the level ``to``."""
+    return Expr(SUMS[level, to], g) if to < level else g
 
 
-@rule("to")
-def _to(x: Symbol, type_: Type) -> Symbol:
-    return cast(x, type_)
+def called(op: Fused, arguments: tuple[Any, ...]) -> Call:
+    """Call the function of ``op`` until it is known what each argument is."""
+    axes, by_row = None, frozenset[int]()
+    while True:
+        try:
+            return Call(op, arguments, axes, by_row)
+        except Retrace as more:
+            op.fixed |= more.fixed
+            axes, by_row = (None, frozenset()) if more.fixed else (more.axes, by_row | more.by_row)
 
 
-@rule("clone", "contiguous")
-def _same(x: Symbol) -> Symbol:
-    return x
-
-
-@rule("view", "reshape")
-def _reshaped(x: Symbol, size: Shape) -> Symbol:
-    return x if size == x._shape else x.trace.refuse(f"it reshapes {list(x._shape)} to {list(size)}")
-
-
-@rule("expand")
-def _expanded(x: Symbol, size: Shape) -> Symbol:
-    return Symbol(x.trace, x.expr, size, x._type, x.gone)
-
-
-@rule("unsqueeze")
-def unsqueezed(x: Symbol, dim: int) -> Symbol:
-    """``x`` with the first of its axes back that are gone."""
-    if dim != x.ndim or not x.gone:
-        x.trace.refuse(f"it gives a tensor of shape {list(x._shape)} an axis at {dim}")
-    return Symbol(x.trace, x.expr, (*x._shape, 1), x._type, x.gone - 1)
+def traced(op: Fused, arguments: tuple[Any, ...], needed: tuple[bool, ...]) -> Traced:
+    """``op`` for arguments of the shapes and types of these, of which the ``needed`` ones need gradients."""
+    call = called(op, arguments)
+    computed, results, views = call.computed, call.results, call.views()
+    node, extras = None, tuple[Expr, ...]()
+    needs = [n < len(call.of) and needed[call.of[n]] for n in range(len(call.inputs))]
+    if any(needs) and any(value.dtype.category >= FLOAT for value in results):
+        parts = call.cotangents()
+        kind = Kind(
+            op,
+            tuple(parts.get(n) if need else None for n, need in enumerate(needs)),
+            tuple((value.expr, level, value.dtype) for value, level in zip(results, call.at, strict=True)),
+            call.inputs,
+            tuple(call.levels.values()),
+            computed,
+            call.axes,
+            call.device.type == "cuda",
+            not (
+                call.several
+                or any(views)
+                or computed is not (float32 if results[0].dtype in REDUCED else results[0].dtype)
+            ),
+            tuple(n for n in range(len(call.inputs)) if n not in call.tensors),
+        )
+        node = node_class(kind)
+        extras = node.extras
+    forward = program(
+        (*(value.expr for value in results), *extras),
+        (*call.at, *(levels(extra, call.levels)[extra] for extra in extras)),
+        call.inputs,
+        (*(value.dtype for value in results), *(computed for _ in extras)),
+        computed,
+        call.axes,
+        op.name,
+    )
+    return Traced(
+        forward,
+        node,
+        call.of,
+        tuple(call.trace.drawn),
+        (*views, *(None for _ in extras), *views[len(call.inputs) :]),
+        call.domain,
+        tuple(value._type for value in results),
+        tuple(value._shape for value in results),
+        call.several,
+        any(tensor._type.device is not call.device for tensor in call.tensors.values()),
+    )

@@ -159,8 +159,8 @@ LIBRARIES: dict[str, tuple[str, Callable[[], Runner]]] = {  # ours first; the na
 # A worker process: one library, which waits for the name of a workload and answers with its cost.
 
 
-def measure(start: Callable[[], Steps]) -> tuple[float, float]:
-    """Microseconds per operation, forward and backward."""
+def measure(start: Callable[[], Steps], ops: int = OPS) -> tuple[float, float]:
+    """Microseconds for each of ``ops`` operations, forward and backward."""
     gc.collect()
     runs = []
     for _ in range(REPEATS):
@@ -170,7 +170,7 @@ def measure(start: Callable[[], Steps]) -> tuple[float, float]:
         next(steps)
         runs.append((t1 - t0, time.perf_counter() - t1))
     forward, backward = min(runs, key=sum)
-    return forward / OPS * 1e6, backward / OPS * 1e6
+    return forward / ops * 1e6, backward / ops * 1e6
 
 
 def work(name: str) -> None:

@@ -17,14 +17,16 @@ ROWS = """\
 _version errors modes
 devices dtypes shapes layouts return_types printing _libm generator
 backends/
-op streams
+op fused streams
 ops/
 fusion/
 engine
 tensor edges nodes views writes record functions planned backward methods extend values factory
 conversion creation interchange keys indexing metadata random sampling topython typeinfo
-legacy defaults serialization config _define
+symbols reducing fused_node tracing composites
+legacy defaults serialization config _define custom array_functions
 autograd/ cuda/ nn/ special
+optim/
 __init__ runner __main__
 """.splitlines()
 PLACE = {name: (number, i) for number, row in enumerate(ROWS) for i, name in enumerate(row.split())}

@@ -2,12 +2,13 @@
 
 A backend module has: ``xp`` (the library's namespace), ``is_array``, ``device_of(array)``,
 ``elementwise(op, operands)`` and ``compute(op, operands, computed, result, out)`` (run a record),
-``matmul(a, b)``, ``indexing`` (take, put and add by index arrays), ``scalar(value, dtype)`` (a Python number
+``matmul(a, b)``, ``total(x, axes, keepdims, dtype)`` (a sum), ``indexing`` (take, put and add by index arrays), ``scalar(value, dtype)`` (a Python number
 as an operand), ``from_host``/``to_host``, ``shares_memory``,
 ``empty``, ``Scope(device)`` (make it current). CuPy is imported only when CUDA is asked for.
 """
 
 import importlib
+from collections.abc import Callable
 from functools import cache
 from types import ModuleType
 from typing import Any, ClassVar
@@ -17,6 +18,13 @@ from ..dtypes import REDUCED, dtype
 from ..dtypes import of as dtype_of
 from ..errors import MissingCuda
 from . import _numpy
+
+
+class Device:
+    """How arrays on a CUDA device are computed with: by programs. fusion/forward.py fills this in."""
+
+    compute: ClassVar[Callable[..., Any]]
+    total: ClassVar[Callable[..., Any]]
 
 
 def of(array: Any) -> ModuleType:

@@ -1,4 +1,4 @@
-"""CuPy: every elementwise record is one kernel, compiled from the record's CUDA expression."""
+"""CuPy: arrays on a CUDA device."""
 
 from collections.abc import Sequence
 from functools import cache, lru_cache
@@ -14,7 +14,7 @@ from ..dtypes import of as dtype_of
 from ..errors import MissingCuda
 from . import _cupy_index as indexing  # noqa: F401  a part of this backend
 from . import _cupy_multi as multi  # noqa: F401  a part of this backend
-from . import _numpy
+from . import Device, _numpy
 from ._cupy_matmul import matmul as matmul  # noqa: PLC0414  a part of this backend
 from ._philox import Philox as Stream  # noqa: F401  a part of this backend
 
@@ -65,6 +65,9 @@ def kernels_made() -> int:
     return kernel.cache_info().misses + raw_kernel.cache_info().misses
 
 
+current = cupy.cuda.runtime.getDevice  # the number of the current device
+
+
 @cache
 def processors() -> int:
     """How many multiprocessors the current device has."""
@@ -91,49 +94,20 @@ def kernel(
     )
 
 
-def launch(
-    name: str,
-    operands: Sequence[Any],
-    inputs: Sequence[dtype],
-    computed: Sequence[dtype],
-    outputs: Sequence[dtype],
-    body: str,
-    out: Any = None,
-    helpers: tuple[str, ...] = (),
-) -> Any:
-    """Run ``body``, which calls ``helpers``, over the broadcast ``operands`` (arrays or Python numbers)."""
-    made = kernel(
-        name,
-        tuple(d.numpy for d in inputs),
-        tuple(d.numpy for d in outputs),
-        tuple(map(ctype, computed)),
-        body,
-        helpers,
-    )
-    if not any(isinstance(operand, cupy.ndarray) for operand in operands):
-        raise TypeError(f"{name}: expected at least one array, got only numbers")
-    return made(*operands) if out is None else made(*operands, out)
-
-
 def elementwise(op: "Op", operands: tuple[Any, ...]) -> Any:
     """``op`` on arrays as they are, promoted by NumPy's rules."""
     computed = dtype_of(np.result_type(*(o.dtype if isinstance(o, cupy.ndarray) else o for o in operands)))
-    return compute(op, operands, op.computes_in(computed), op.gives(op.computes_in(computed)))
+    return Device.compute(op, operands, op.computes_in(computed), op.gives(op.computes_in(computed)))
 
 
 def compute(op: "Op", operands: tuple[Any, ...], computed: dtype, result: dtype, out: Any = None) -> Any:
     """``op`` on operands cast to ``computed`` inside its kernel, the result cast to ``result`` or to ``out``'s."""
-    if out is not None:
-        if any(isinstance(o, cupy.ndarray) and o is not out and shares_memory(o, out) for o in operands):
-            out[...] = compute(op, operands, computed, result)
-            return out
-        result = dtype_of(out.dtype)
-    inner = float32 if computed in REDUCED else computed
-    inputs = [dtype_of(o.dtype) if isinstance(o, cupy.ndarray) else computed for o in operands]
-    kinds = [inputs[i] if i in op.conditions else inner for i in range(len(operands))]
-    expression = op.cuda.format(*(f"x{i}" for i in range(len(operands))))
-    body = f"out0 = {expression};"
-    return launch(f"fwd_{op.name}", operands, inputs, kinds, [result], body, out, op.helpers)
+    return Device.compute(op, operands, computed, result, out)
+
+
+def total(x: Any, axes: tuple[int, ...] | None, *, keepdims: bool, dtype: Any) -> Any:
+    """The sum of ``x`` over ``axes`` (None: all), in ``dtype``."""
+    return Device.total(x, axes, keepdims=keepdims, dtype=dtype)
 
 
 def scalar(value: complex, d: dtype) -> complex:

@@ -11,8 +11,6 @@ from typing import Any
 import cupy
 import numpy as np
 
-CAPACITY = 448  # addresses in the argument ``Moving``
-
 Row = tuple[int, ...]  # of a tensor: its number of elements, and the addresses of its arrays but the first
 Places = Sequence[tuple[int, Row]]  # for each tensor the address of its first array, and its row
 Call = tuple[int, tuple[Any, ...]]  # how many chunks there are, and the arguments that say where they lie
@@ -37,46 +35,37 @@ def table(rows: tuple[Row, ...], chunk: int, device: int, stream: int) -> tuple[
     return len(place), array, array.data.ptr + 8 * len(rows) * len(rows[0])
 
 
-def moving(addresses: Sequence[int]) -> np.ndarray:
+def moving(addresses: Sequence[int], capacity: int) -> np.ndarray:
     """Addresses as the argument ``Moving``."""
-    array = np.zeros(CAPACITY, np.uint64)
+    array = np.zeros(capacity, np.uint64)
     array[: len(addresses)] = addresses
     return array.view(np.dtype((np.void, array.nbytes)))[:1].reshape(())
 
 
-def calls(device: int, places: Places, chunk: int) -> list[Call]:
-    """The launches over all ``places``: one for each ``CAPACITY`` tensors."""
+def calls(device: int, places: Places, sizes: Any) -> list[Call]:
+    """The launches over all ``places``, as few as ``sizes`` (of ``fusion.multi``) allows."""
     stream = cupy.cuda.get_current_stream().ptr
     made = []
-    for start in range(0, len(places), CAPACITY):
-        first, rows = zip(*places[start : start + CAPACITY], strict=True)
-        count, array, chunks = table(rows, chunk, device, stream)
-        made.append((count, (array, chunks, moving(first))))
+    for start in range(0, len(places), sizes.tensors):
+        first, rows = zip(*places[start : start + sizes.tensors], strict=True)
+        count, array, chunks = table(rows, sizes.chunk, device, stream)
+        made.append((count, (array, chunks, moving(first, sizes.tensors))))
     return made
 
 
 class Launch:
     """An update of tensors by the kernel ``name`` with the arguments ``numbers``, ready to run."""
 
-    def __init__(
-        self,
-        source: str,
-        name: str,
-        device: int,
-        places: Places,
-        numbers: Sequence[Any],
-        chunk: int,
-        threads: int,
-    ) -> None:
-        self.device, self.threads, self.numbers = cupy.cuda.Device(device), threads, numbers
+    def __init__(self, source: str, name: str, device: int, places: Places, numbers: Sequence[Any], sizes: Any) -> None:
+        self.device, self.block, self.numbers = cupy.cuda.Device(device), (sizes.threads,), numbers
         with self.device:
             self.function = function(source, name, device)
-            self.calls = calls(device, places, chunk)
+            self.calls = calls(device, places, sizes)
 
     def __call__(self) -> None:
         with self.device:
             for count, where in self.calls:
-                self.function((count,), (self.threads,), (*where, *self.numbers))
+                self.function((count,), self.block, (*where, *self.numbers))
 
 
 def clip(
@@ -87,31 +76,28 @@ def clip(
     order: float,
     limit: float | None,
     norm: Any,
-    chunk: int,
-    threads: int,
-    blocks: int,
+    sizes: Any,
 ) -> Any:
-    """The two launches of ``fusion.norms`` for each dtype: in ``parts`` both sources and where its arrays lie."""
+    """The launches of ``fusion.norms``: for each dtype, ``parts`` has both sources and where its arrays lie."""
     with cupy.cuda.Device(device):
         launches = []
         for first, second, places in parts:
             kernels = function(first, "norm_parts", device), function(second, "clip_norm", device)
-            launches += [(*kernels, count, where) for count, where in calls(device, places, chunk)]
-        exponent = accumulated.type(order)
+            launches += [(*kernels, count, where) for count, where in calls(device, places, sizes)]
+        block, exponent = (sizes.threads,), accumulated.type(order)
         if norm is None:
-            sums = cupy.empty(max(1, sum(min(blocks, count) for *_, count, _ in launches)), accumulated)
+            sums = cupy.empty(max(1, sum(min(sizes.blocks, count) for *_, count, _ in launches)), accumulated)
             number = 0
             for norm_parts, _, count, where in launches:
-                grid = min(blocks, count)
-                norm_parts((grid,), (threads,), (*where, np.int32(count), exponent, sums[number:]))
+                grid = min(sizes.blocks, count)
+                norm_parts((grid,), block, (*where, np.int32(count), exponent, sums[number:]))
                 number += grid
         else:
             sums, number = norm.astype(accumulated, copy=False), 1
         total = cupy.empty((), result)
-        scaled = launches if launches and limit is not None else [(*kernels, 0, (0, 0, moving([])))]
-        for _, clip_norm, count, where in scaled:
-            clip_norm(
-                (max(1, count),), (threads,),
-                (*where, np.int32(count), exponent, sums, np.int32(number), accumulated.type(limit or 0), total),
-            )  # fmt: skip
+        if limit is None or not launches:  # nothing is scaled
+            launches = [(*kernels, 0, (0, 0, moving([], sizes.tensors)))]
+        for _, clip_norm, count, where in launches:
+            numbers = np.int32(count), exponent, sums, np.int32(number), accumulated.type(limit or 0), total
+            clip_norm((max(1, count),), block, (*where, *numbers))
     return total

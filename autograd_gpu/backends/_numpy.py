@@ -71,6 +71,11 @@ def compute(
     return value
 
 
+def total(x: np.ndarray, axes: tuple[int, ...] | None, *, keepdims: bool, dtype: Any) -> Any:
+    """The sum of ``x`` over ``axes`` (None: all), in ``dtype``."""
+    return x.sum(axis=axes, keepdims=keepdims, dtype=dtype)
+
+
 def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """``a @ b``; 16-bit floats in float32, for which there is BLAS."""
     if a.dtype.itemsize == 2 and a.dtype.kind in "fV":

@@ -24,7 +24,7 @@ from ..generator import (
     count_of,
     integer_range,
 )
-from ._words import PHILOX
+from ._words import PHILOX, Word
 
 OPEN = """
 template <typename T> __device__ T open_unit(unsigned int high, unsigned int low);  // in (0, 1]
@@ -68,7 +68,7 @@ def kernel(draw: str, d: Dtype) -> Any:
     parameters, body = DRAWS[draw]
     computed = {dtypes.float64: "double"}.get(d, "float" if d.is_floating_point else "long long")
     return cupy.ElementwiseKernel(
-        f"uint64 seed, uint64 draw, {parameters}",
+        f"int64 seed, int64 draw, {parameters}",
         f"{d.name} out",
         f"typedef {computed} T;\nWords w = philox(seed, draw, i);\n{body}",
         f"draw_{draw}",
@@ -116,13 +116,13 @@ class Philox:
         """An array of ``shape`` filled by the next draw."""
         count_of(shape)
         out = cupy.empty(tuple(shape), d.numpy)
-        kernel(draw, d)(*map(np.uint64, self.next_draw()), *arguments, out)
+        kernel(draw, d)(*map(np.int64, self.next_draw()), *arguments, out)
         return out
 
-    def next_draw(self) -> tuple[int, int]:
-        """The seed and the number of a draw that nobody else makes."""
+    def next_draw(self) -> tuple[Word, Word]:
+        """The seed, as a signed integer, and the number of a draw that nobody else makes."""
         self._draw += 1
-        return self._seed, self._draw - 1
+        return Word(self._seed - (self._seed >> 63 << 64)), Word(self._draw - 1)
 
     def random(self, shape: Sequence[int], dtype: Dtype) -> Any:
         return self.uniform(shape, 0.0, 1.0, dtype)

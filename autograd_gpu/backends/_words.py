@@ -5,6 +5,8 @@ lives on the device and nothing waits for it, and what was drawn can be had agai
 "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
 """
 
+from typing import Any
+
 import numpy as np
 
 PHILOX = """
@@ -36,6 +38,14 @@ template <> __device__ inline double unit<double>(unsigned int high, unsigned in
 }
 """
 
+
+
+class Word(int):
+    """A seed, or the number of a draw: programs take it as the integer that it is, other numbers as fractions."""
+
+    dtype = np.dtype(np.int64)
+
+
 _LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
 
 
@@ -53,7 +63,7 @@ def philox(seed: int, draw: int, place: np.ndarray) -> tuple[np.ndarray, ...]:
     return x, y, z, w
 
 
-def uniform(seed: int, draw: int, place: np.ndarray, real: type) -> np.ndarray:
+def uniform(seed: int, draw: int, place: np.ndarray, real: type) -> Any:
     """A number in [0, 1) at each place, of the type ``real``, float32 or float64."""
     high, low, _, _ = philox(seed, draw, place)
     if real is np.float32:

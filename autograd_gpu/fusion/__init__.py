@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from ..modes import modes
+from . import forward  # noqa: F401  what arrays on a device are computed with
 from .kernels import kernels_made
 from .stats import STATS, Stats
 

@@ -141,7 +141,7 @@ class Source:
         fold(formulas, var=lambda i: i, const=lambda _: None, call=call)
         places.update(i for i, layout in enumerate(self.layouts) if layout == NUMBER)
         return [
-            "bool" if d is bool_ else "integer" if d is not None and d.category == INT and i in places else self.real
+            "bool" if d is bool_ else "integer" if d is not None and d.category == INT and i in places else "scalar"
             for i, d in enumerate(self.inputs)
         ]
 

@@ -36,20 +36,20 @@ def cotangents(formula: Expr, arity: int, g: Expr, *, complex: bool = False) -> 
     """
     real = real_parts(formula)
     parts: dict[Expr, Expr] = {formula: g}
+    known: dict[Expr, Expr] = {}
     for node in reversed(real):
         if (own := parts.get(node)) is None or not hasattr(node.op, "partials"):
             continue
         if complex and real[node]:
             own = Expr(TABLE.real, own)
-        for arg, part in zip(node.args, _parts(node, own, complex=complex), strict=True):
+        for arg, part in zip(node.args, _parts(node, own, known, complex=complex), strict=True):
             if part is not None and arg.op is not float:
                 parts[arg] = _sum(parts[arg], part) if arg in parts else part
     found = tuple(parts.get(slot(i)) for i in range(arity))
-    known = iter(tidied(tuple(part for part in found if part is not None)))
-    return tuple(None if part is None else next(known) for part in found)
+    return tuple(None if part is None else tidied(part, known) for part in found)
 
 
-def _parts(node: Expr, g: Expr, *, complex: bool) -> tuple[Expr | None, ...]:
+def _parts(node: Expr, g: Expr, known: dict[Expr, Expr], *, complex: bool) -> tuple[Expr | None, ...]:
     """The cotangents of the operands of ``node``."""
     op = node.op
     if op.partials is None or op.partials is NotImplemented:
@@ -60,7 +60,7 @@ def _parts(node: Expr, g: Expr, *, complex: bool) -> tuple[Expr | None, ...]:
     if complex and op.complex_vjp is not None:
         turned: tuple[Any, ...] = op.complex_vjp(g, *node.args, node)
         return tuple(None if part is None else as_expr(part) for part in turned)
-    found = [None if p is None else tidied((as_expr(p),))[0] for p in op.partials(*node.args, node)]
+    found = [None if p is None else tidied(as_expr(p), known) for p in op.partials(*node.args, node)]
     return tuple(None if p is None else _chain(g, conjugate(p) if complex else p) for p in found)
 
 

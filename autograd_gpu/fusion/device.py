@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..backends import cuda
 from ..shapes import broadcast
+from .axes import dense
 from .lowering import Lowering, Spec
 
 if TYPE_CHECKING:
@@ -37,11 +38,31 @@ def prepare(
     return lowering.numbers, lowering.steps, results
 
 
+def prepared(
+    program: "Program", values: Sequence[Any], domain: Shape | None, targets: Sequence[Shape | None]
+) -> tuple[list[float], list[Any], list[int]]:
+    """What ``prepare`` returns for ``values``."""
+    specs = tuple([spec_of(value) for value in values])
+    return prepare(program, specs, domain, tuple(targets), cuda().current())
+
+
 def run(program: "Program", values: Sequence[Any], domain: Shape | None, targets: Sequence[Shape | None]) -> list[Any]:
     """What ``Program.run`` returns, of CuPy arrays and numbers."""
-    specs = tuple([spec_of(value) for value in values])
-    numbers, steps, results = prepare(program, specs, domain, tuple(targets), cuda().xp.cuda.runtime.getDevice())
+    numbers, steps, results = prepared(program, values, domain, targets)
     held = [*values, *numbers]
     for step in steps:
         step(held)
     return [held[i] for i in results]
+
+
+def run_into(program: "Program", values: Sequence[Any], out: Any) -> Any:
+    """Write the only root of ``program`` into the array ``out``, of its shape and dtype; return ``out``."""
+    numbers, steps, (result,) = prepared(program, values, out.shape, (None,))
+    held = [*values, *numbers]
+    if len(steps) == 1 and spec_of(out)[1] == dense(out.shape):  # type: ignore[index]
+        steps[0](held, [out])
+    else:
+        for step in steps:
+            step(held)
+        out[...] = held[result]
+    return out

@@ -76,7 +76,7 @@ extern "C" __global__ void __launch_bounds__({threads}) {source.name}({", ".join
     def formulas(self) -> Iterator[str]:
         """The roots ``y0 ...`` of the values ``x0 ...`` of one place."""
         formulas = tuple(output.formula for output in self.source.outputs)
-        lines, results = statements(formulas, {i: f"x{i}" for i in range(len(self.types))}, self.source.real)
+        lines, results = statements(formulas, {i: f"x{i}" for i in range(len(self.types))}, "scalar")
         yield from lines
         yield from (f"y{i} = {result};" for i, result in enumerate(results))
 

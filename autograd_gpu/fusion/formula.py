@@ -3,7 +3,7 @@
 import re
 import zlib
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from inspect import Parameter, Signature
 from typing import Any
 
@@ -100,6 +100,7 @@ def _called(name: str, operands: tuple[str, ...], formula: Expr, symbols: tuple[
     return inner(*(symbols[i] for i in used))
 
 
+@lru_cache(maxsize=1024)
 def of_formula(formula: Expr, operands: tuple[str, ...], name: str | None) -> Elementwise:
     """The operation that computes ``formula`` of ``operands``; its derivatives follow."""
     arity = len(operands)

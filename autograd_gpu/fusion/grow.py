@@ -41,9 +41,9 @@ def tidy(op: Op, *args: Expr) -> Expr:
     return Expr(op, *args)
 
 
-def tidied(formulas: tuple[Expr, ...]) -> tuple[Expr, ...]:
-    """``formulas``, every operation of which was ``tidy``."""
-    return fold(formulas, var=slot, const=const, call=tidy)
+def tidied(formula: Expr, known: dict[Expr, Expr]) -> Expr:
+    """``formula``, with every operation ``tidy``; ``known`` is what was tidied before, and now."""
+    return fold((formula,), var=slot, const=const, call=tidy, done=known)[0]
 
 
 def is_truth(formula: Expr) -> bool:

@@ -45,12 +45,13 @@ class Call:
     sizes: tuple[int, ...]
     made: tuple[tuple[Shape, Any], ...] = ()  # shape and NumPy dtype of each output
 
-    def __call__(self, held: list[Any]) -> None:
+    def __call__(self, held: list[Any], made: list[Any] | None = None) -> None:
         STATS.launches += 1
         arguments = [held[i] for i in self.inputs]
         for i, kind in self.numbers:
             arguments[i] = kind(arguments[i])
-        made = [self.empty(shape, d) for shape, d in self.made]
+        if made is None:
+            made = [self.empty(shape, d) for shape, d in self.made]
         self.function(self.grid, self.block, (*arguments, *made, *self.sizes))
         held.extend(made)
 

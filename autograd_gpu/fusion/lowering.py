@@ -352,8 +352,9 @@ class Elementwise:
     inputs: tuple[int, ...]
     made: tuple[tuple[Shape, Any], ...]
 
-    def __call__(self, held: list[Any]) -> None:
+    def __call__(self, held: list[Any], made: list[Any] | None = None) -> None:
         STATS.launches += 1
-        made = [cuda().xp.empty(shape, d) for shape, d in self.made]
+        if made is None:
+            made = [cuda().xp.empty(shape, d) for shape, d in self.made]
         self.function(*[held[i] for i in self.inputs], *made)
         held.extend(made)

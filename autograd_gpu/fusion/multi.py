@@ -7,22 +7,31 @@ first array, which may change with each launch, are an argument of the kernel.
 """
 
 from functools import lru_cache
+from typing import NamedTuple
 
 from ..dtypes import REDUCED, dtype, float32
 from .codegen import helpers, statements
 from .cuda import PRELUDE, STORED
 from .expr import Expr
 
-CHUNK = 1 << 14  # elements: 16 packs of float32 for each of 256 threads
-THREADS = 256
-CAPACITY = 448  # tensors: their addresses, as arguments of a kernel, stay below the 4096 bytes of CUDA 12.0
+
+class Sizes(NamedTuple):
+    """How the work is split; the launcher gets it, too."""
+
+    chunk: int = 1 << 14  # elements: 16 packs of float32 for each thread
+    threads: int = 256
+    tensors: int = 448  # their addresses, as an argument of a kernel, stay below the 4096 bytes of CUDA 12.0
+    blocks: int = 512  # that give a partial norm, which each block of the next launch reads
+
+
+SIZES = Sizes()
 
 COMMON = """
 typedef {stored} S;
 typedef {computed} T;
 const int CHUNK = {chunk}, THREADS = {threads}, WIDTH = 16 / sizeof(S), ARRAYS = {arrays};
 struct alignas(16) Pack {{ S v[WIDTH]; }};
-struct Moving {{ S* of[{capacity}]; }};
+struct Moving {{ S* of[{tensors}]; }};
 struct Chunk {{ S* at[ARRAYS]; int size; bool aligned; }};
 
 // The chunk that all threads of the block share.
@@ -68,10 +77,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 
 def common(d: dtype, ctype: str, arrays: int) -> str:
     """The beginning of every kernel for arrays of ``d``, computed in ``ctype``."""
-    text = COMMON.format(
-        stored=STORED[d.name], computed=ctype, chunk=CHUNK, threads=THREADS, capacity=CAPACITY, arrays=arrays
-    )
-    return PRELUDE + text
+    return PRELUDE + COMMON.format(stored=STORED[d.name], computed=ctype, arrays=arrays, **SIZES._asdict())
 
 
 def computed_in(d: dtype) -> dtype:

@@ -12,10 +12,8 @@ from typing import Any
 from ..backends import Type
 from ..dtypes import dtype, promote_types
 from .cuda import STORED
-from .multi import CHUNK, THREADS, common, computed_in
+from .multi import SIZES, common, computed_in
 from .update import bring_back, in_line
-
-BLOCKS = 512  # that give a partial result, which each block of the second launch reads
 
 # by order: what an element counts, two of these joined, the norm made of all
 _RULES = {
@@ -121,7 +119,7 @@ def clip(arrays: dict[Type, list[Any]], order: float, limit: float | None, norm:
         staged += copied
     first = next(iter(arrays))
     total = first.backend.multi.clip(
-        parts, first.device.index, computed_in(result).numpy, result.numpy, order, limit, norm, CHUNK, THREADS, BLOCKS
+        parts, first.device.index, computed_in(result).numpy, result.numpy, order, limit, norm, SIZES
     )
     if limit is not None:
         bring_back(staged, 0)

@@ -153,6 +153,13 @@ class Builder:
         kind = kind_of(self.values[number])
         return Formula(slot(number), Region(kind))  # type: ignore[arg-type]
 
+    def settled(self, formula: Formula) -> Formula:
+        """``formula`` as a value, of the same region if it has its domain and dtype."""
+        value = self.force(formula)
+        if formula.fit is None and formula.level == ELEMENT:
+            return Formula(slot(value), formula.region)
+        return self.of_value(value)
+
     def deliver(self, target: int, part: Formula | None) -> None:
         """Add ``part`` to the cotangent of ``target``."""
         self.awaited[target] -= 1
@@ -163,8 +170,8 @@ class Builder:
             if self.one_place(present, part) and fits_one_program(total):
                 part = replace(part, expr=total, axes=present.axes or part.axes)
             else:
-                known = self.of_value(self.force(present))
-                part = replace(known, expr=known.expr + slot(self.force(part)))  # type: ignore[operator]
+                known, other = self.settled(present), self.settled(part)
+                part = replace(known, expr=known.expr + other.expr)  # type: ignore[operator]
         self.grads[target] = part
 
     @staticmethod
@@ -196,12 +203,12 @@ class Builder:
             or node.level != ELEMENT
             or (axes and grad.axes not in (0, axes))
         ):
-            grad = self.of_value(self.force(grad))
+            grad = self.settled(grad)
         read = tuple(sorted(slots(*(formula for _, _, formula in wanted)) - {node.cotangent}))
         known = {slot(i): slot(v) for i, v in zip(read, self.do(Unpack(number, read)) if read else (), strict=True)}
         known[slot(node.cotangent)] = grad.expr
         if not fits_one_program(*(substitute(formula, known) for _, _, formula in wanted)):
-            grad = self.of_value(self.force(grad))
+            grad = self.settled(grad)
             known[slot(node.cotangent)] = grad.expr
         region = grad.region if node.level == ELEMENT else Region(grad.region.dtype, number)
         fits = node.fit or (None,) * len(node.parents)
@@ -225,15 +232,18 @@ class Builder:
         together = [formula]
         targets = []
         for target, other in self.grads.items():
-            needed = self.needs_own_memory(target, other) if other.value is not None else (
-                target not in self.inner or other.fit is not None
+            needed = (
+                self.needs_own_memory(target, other)
+                if other.value is not None
+                else (target not in self.inner or other.fit is not None)
             )
             if needed and not self.awaited[target] and self.joins(other, together):
                 together.append(other)
                 targets.append(target)
         values = self.launch(together)
-        for target, value in zip(targets, values[1:], strict=True):
-            self.grads[target] = self.of_value(value)
+        for target, one, value in zip(targets, together[1:], values[1:], strict=True):
+            kept = one.fit is None and one.level == ELEMENT
+            self.grads[target] = Formula(slot(value), one.region) if kept else self.of_value(value)
         return values[0]
 
     def needs_own_memory(self, target: int, formula: Formula) -> bool:

@@ -141,7 +141,7 @@ extern "C" __global__ void __launch_bounds__({tiling.threads}) {source.name}(
 
     def each(self, roots: tuple[Expr, ...], use: Callable[[list[str]], list[str]]) -> list[str]:
         """A loop over columns in which ``use`` gets the names of the values of ``roots``."""
-        lines, results = statements(roots, self.names, self.source.real)
+        lines, results = statements(roots, self.names, "scalar")
         read = sorted(slots(*roots) & self.kept)
         loads = [
             f"const {self.types[i]} x{i} = "
@@ -210,7 +210,7 @@ extern "C" __global__ void __launch_bounds__({tiling.threads}) {source.name}(
         if elements:
             yield from self.each(tuple(roots[i] for i in elements), use)
         others = [i for i in range(len(roots)) if i not in elements]
-        lines, values = statements(tuple(roots[i] for i in others), self.names, self.source.real)
+        lines, values = statements(tuple(roots[i] for i in others), self.names, "scalar")
         yield from (f"{{ {line}" if not n else line for n, line in enumerate(lines))
         for i, value in zip(others, values, strict=True):
             if (reduction := outputs[i].reduction) is None:

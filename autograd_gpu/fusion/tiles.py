@@ -55,12 +55,15 @@ def compile_tile(
         return constant
 
     def let(op: Op, *operands: str) -> str:
-        if not op.writes:
-            raise TypeError(f"{name}: {op.name} cannot write into an array; use operations that NumPy has as ufuncs")
+        if not isinstance(op.numpy, np.ufunc):  # which may write to what it reads
+            raise TypeError(f"{name}: {op.name} is not one ufunc of NumPy; write it with operations that are")
         steps.append((op, operands))
         return f"v{len(steps) - 1}"
 
     values = fold(roots, var="x{}".format, const=let_constant, call=let)
+    for i, value in enumerate(values, first):
+        if value.startswith("x") and int(value[1:]) < arrays and value != f"x{i}":
+            raise TypeError(f"{name}: the new value of array {i} is array {value[1:]} as it is; compute it from that")
     last = {operand: i for i, (_, operands) in enumerate(steps) for operand in operands}
     place: dict[str, str] = {}  # where values lie
     for i, value in enumerate(values, first):

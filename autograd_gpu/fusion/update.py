@@ -13,7 +13,7 @@ from ..backends import Type
 from ..layouts import inner_to_outer, outer_to_inner
 from ..modes import modes
 from .expr import as_expr, slot
-from .multi import CHUNK, THREADS, computed_in, update_source
+from .multi import SIZES, computed_in, update_source
 from .tiles import Tiles
 
 
@@ -70,9 +70,7 @@ class Update:
         backend, computed, name = type_.backend, computed_in(real), f"update_{self.name}"
         source = update_source(name, self.roots, self.arrays, self.reads, len(values), real, backend.ctype(computed))
         scalars = [computed.numpy.type(value) for value in values]
-        launch: Callable[[], None] = backend.multi.Launch(
-            source, name, type_.device.index, places, scalars, CHUNK, THREADS
-        )
+        launch: Callable[[], None] = backend.multi.Launch(source, name, type_.device.index, places, scalars, SIZES)
         return launch
 
 
@@ -126,7 +124,7 @@ def in_line(type_: Type, tensors: Sequence[tuple[Any, Fixed | None]]) -> tuple[P
             continue
         if fixed is None:
             if is_dense(first.shape, first.strides, type_.dtype.itemsize):
-                places.append((place(type_, first), (row_of(type_, [first])[0],)))
+                places.append((place(type_, first), (first.size * (1 + type_.dtype.is_complex),)))
                 continue
             arrays = [first]
         elif first.strides == fixed.strides:

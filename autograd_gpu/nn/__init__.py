@@ -1,8 +1,8 @@
-"""Functions of neural networks, in ``functional``."""
+"""Functions of neural networks, in ``functional``, and bounds for gradients, in ``utils``."""
 
 from ..errors import missing_from
-from . import functional
+from . import functional, utils
 
-__all__ = ["functional"]
+__all__ = ["functional", "utils"]
 
 __getattr__ = missing_from(__name__)

@@ -6,9 +6,11 @@ from typing import Any
 
 from ..dtypes import FLOAT
 from ..errors import DtypeError, ShapeError
+from ..fused import Fused
 from ..layouts import arranged
 from ..op import functional, public
 from ..random import stream_of
+from ..symbols import Symbol
 
 Shape = tuple[int, ...]
 
@@ -22,6 +24,8 @@ def _check_probability(p: float) -> None:
 
 def _kept(input: Any, size: Shape, keep: float) -> Any:
     """An array of ``size`` on the device of ``input``, in its dtype: 1 with probability ``keep``, else 0."""
+    if isinstance(input, Symbol):
+        return input._kept(size, keep)
     stream = stream_of(None, input.device)
 
     def draw(shape: Shape) -> Any:
@@ -37,13 +41,19 @@ def _times(input: Any, factor: Any, inplace: bool) -> Any:
 
 def _like(x: Any, input: Any) -> Any:
     """``x``, which may be a scalar of NumPy's, as an array of the dtype of ``input``."""
-    return input._type.backend.xp.asarray(x, input._type.numpy)
+    return x if isinstance(x, Symbol) else input._type.backend.xp.asarray(x, input._type.numpy)
+
+
+# On a device nothing is kept of the mask: it is drawn again for the gradient
+NATIVE_DROPOUT = Fused("native_dropout", lambda input, p: input * (_kept(input, input.shape, 1 - p) / (1 - p)))
 
 
 def _drop(input: Any, size: Shape, p: float, inplace: bool) -> Any:
     """``input`` with a share ``p`` of its parts, of which ``size`` tells the number, set to 0."""
     if input.dtype.category < FLOAT:
         raise DtypeError(f"result type Float can't be cast to the desired output type {input.dtype.scalar_name}")
+    if input.device.type == "cuda" and size == input.shape and p < 1 and not inplace:
+        return NATIVE_DROPOUT(input, float(p))
     factor = _like(_kept(input, size, 1 - p) / (1 - p), input) if p < 1 else 0
     return _times(input, factor, inplace)
 

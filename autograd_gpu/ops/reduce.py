@@ -48,17 +48,16 @@ SUMMED_IN = {d.numpy: np.float32 if d in REDUCED else np.int64 for d in ALL if d
 
 def total(x: Any, dim: Dims | None = None, keepdim: bool = False) -> Any:
     """The sum of an array: of bools and integers in int64, of 16-bit floats in float32."""
-    if (wide := SUMMED_IN.get(x.dtype)) is None:
-        return x.sum(axis=dim, keepdims=keepdim)
-    y = x.sum(axis=dim, keepdims=keepdim, dtype=wide)
+    wide = SUMMED_IN.get(x.dtype, x.dtype)
+    y = of(x).total(x, dim, keepdims=keepdim, dtype=wide)
     return y.astype(x.dtype) if wide is np.float32 else y
 
 
 def _mean(x: Any, dim: Dims | None = None, keepdim: bool = False) -> Any:
     n = prod(x.shape) if dim is None else count(x.shape, dim)
-    if (wide := SUMMED_IN.get(x.dtype)) is None:
-        return x.sum(axis=dim, keepdims=keepdim) / n
-    return (x.sum(axis=dim, keepdims=keepdim, dtype=wide) / n).astype(x.dtype)
+    wide = SUMMED_IN.get(x.dtype, x.dtype)
+    y = of(x).total(x, dim, keepdims=keepdim, dtype=wide) / n
+    return y.astype(x.dtype) if wide is np.float32 else y
 
 
 def mean_vjp(g: Any, shape: Dims, dim: Dims, keepdim: bool) -> Any:
