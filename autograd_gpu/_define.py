@@ -5,6 +5,7 @@ from . import (  # noqa: F401
     composites,
     conversion,
     creation,
+    explaining,
     indexing,
     interchange,
     metadata,

@@ -77,7 +77,7 @@ def _seed(i: int, output: Any, grad: Any) -> Any:
     return grad if grad._type is output._type else TABLE.to(grad, type_=output._type)
 
 
-def _seeds(outputs: tuple[Any, ...], grads: tuple[Any, ...], *, recorded: bool) -> list[tuple[Any, Any]]:
+def seeds_of(outputs: tuple[Any, ...], grads: tuple[Any, ...], *, recorded: bool) -> list[tuple[Any, Any]]:
     """Pairs of where a cotangent starts and what it is there, checked."""
     if len(grads) != len(outputs):
         raise GraphError(f"got {len(outputs)} tensors and {len(grads)} gradients")
@@ -96,7 +96,7 @@ def _seeds(outputs: tuple[Any, ...], grads: tuple[Any, ...], *, recorded: bool) 
 
 
 @contextmanager
-def _passing(*, recorded: bool) -> Iterator[None]:
+def passing(*, recorded: bool) -> Iterator[None]:
     """The state in which backward passes and their hooks run: recording only for ``create_graph``, and quiet."""
     recording, modes.grad = modes.grad, recorded
     try:
@@ -163,11 +163,11 @@ def backward(
         grad_tensors = grad_variables
     outputs = _several(tensors)
     grads = (None,) * len(outputs) if grad_tensors is None else _several(grad_tensors)
-    seeds = _seeds(outputs, grads, recorded=create_graph)
+    seeds = seeds_of(outputs, grads, recorded=create_graph)
     targets = None if inputs is None else _targets(_several(inputs))
     if create_graph:
         warnings.warn(CREATE_GRAPH, UserWarning, stacklevel=3)
-    with _passing(recorded=create_graph):
+    with passing(recorded=create_graph):
         retain_graph = create_graph if retain_graph is None else retain_graph
         found, shared = _run(seeds, targets, retain_graph=retain_graph, recorded=create_graph)
         leaves = [
@@ -237,8 +237,8 @@ def grad(
     grads = (None,) * len(several) if grad_outputs is None else _several(grad_outputs)
     if is_grads_batched:
         return _batched(several, wanted, grads, retain_graph, create_graph, allow_unused, materialize_grads)
-    seeds = _seeds(several, grads, recorded=create_graph)
-    with _passing(recorded=create_graph):
+    seeds = seeds_of(several, grads, recorded=create_graph)
+    with passing(recorded=create_graph):
         retain_graph = create_graph if retain_graph is None else retain_graph
         found, shared = _run(seeds, frozenset(edges), retain_graph=retain_graph, recorded=create_graph)
         _store_retained(found)

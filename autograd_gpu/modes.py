@@ -23,6 +23,7 @@ class Modes(threading.local):
 
     grad = True  # operations on tensors that require grad are recorded
     fuse = True  # backward passes on a CUDA device take the planned road
+    watch: Any = None  # sees every program that runs (see fusion/watch.py)
     inference = False  # tensors made now can never be recorded
 
     def __init__(self) -> None:

@@ -1,22 +1,28 @@
 """Formulas over arrays that have not run yet, and the code generated from them.
 
-On a CUDA device, backward passes run by plans: ``stats()`` counts them, ``fuse("off")`` does without.
+On a CUDA device, operations and backward passes run by programs: ``stats()`` counts them, ``explain(loss)`` shows
+them, ``fuse("off")`` differentiates node by node, ``fuse("check")`` compares each with double precision, and
+``nvtx()`` names them for NVIDIA's profilers.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from typing import Any
 
 from ..modes import modes
 from . import forward  # noqa: F401  what arrays on a device are computed with
 from .kernels import kernels_made
 from .stats import STATS, Stats
+from .watch import Check, Ranges, watching
 
-__all__ = ["Stats", "fuse", "stats"]
+__all__ = ["Stats", "explain", "fuse", "nvtx", "stats"]
+
+explain: Callable[..., Any]  # explaining.py, which knows Tensors, fills this in
 
 
 def stats() -> Stats:
-    """How many plans were found and built, kernels composed and launched by plans, since the start.
+    """How many plans were found and built, kernels composed and launched by programs, since the start.
 
     >>> from autograd_gpu import fusion
     >>> fusion.stats().launches
@@ -27,11 +33,21 @@ def stats() -> Stats:
 
 @contextmanager
 def fuse(mode: str) -> Iterator[None]:
-    """Inside, backward passes on a CUDA device of this thread run by plans (``"on"``) or node by node (``"off"``)."""
-    if mode not in ("on", "off"):
-        raise ValueError(f"fuse() takes 'on' or 'off', got {mode!r}")
-    before, modes.fuse = modes.fuse, mode == "on"
+    """Inside, backward passes on a CUDA device of this thread run by plans (``"on"``) or node by node (``"off"``).
+
+    With ``"check"`` they run by plans, and every program, also on the CPU, is compared with the same formulas in
+    double precision; FusionError names the first that differs. This waits for the device at every step.
+    """
+    if mode not in ("on", "off", "check"):
+        raise ValueError(f"fuse() takes 'on', 'off' or 'check', got {mode!r}")
+    before, modes.fuse = modes.fuse, mode != "off"
     try:
-        yield
+        with watching(Check() if mode == "check" else modes.watch):
+            yield
     finally:
         modes.fuse = before
+
+
+def nvtx() -> AbstractContextManager[None]:
+    """Inside, every program of this thread runs in an NVTX range of its name (source: torch.autograd.profiler)."""
+    return watching(Ranges())

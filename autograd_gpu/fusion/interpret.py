@@ -1,5 +1,6 @@
 """Programs on NumPy: small arrays at one go, large ones tile by tile, so that what lies between stays in the cache."""
 
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -139,6 +140,28 @@ def in_stages(program: "Program") -> "list[tuple[Program, tuple[np.ufunc, ...]]]
     return [*stages, (replace(program, roots=roots, inputs=inputs), ())]
 
 
+class Scratch(threading.local):
+    """One thread's memory to compute tiles in: new memory would have to be mapped at each call."""
+
+    memory = np.empty(0, np.uint8)
+
+    def arrays(self, function: Function, shape: Shape, real: np.dtype) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """What ``function`` computes tiles of ``shape`` in."""
+        count = prod(shape)
+        need = count * (function.reals * real.itemsize + function.truths)
+        if self.memory.size < need:
+            self.memory = np.empty(need, np.uint8)
+        memory = self.memory
+        if need > 2 * TILE:  # rows so long that it is not worth keeping
+            del self.memory
+        reals, truths = np.split(memory[:need], [function.reals * real.itemsize * count])
+        reals, truths = reals.view(real).reshape(-1, *shape), truths.view(np.bool_).reshape(-1, *shape)
+        return list(reals), list(truths)
+
+
+SCRATCH = Scratch()
+
+
 class Sweep:
     """A run of a program over all tiles; ``combine`` says how each root that has a target is reduced to it."""
 
@@ -186,10 +209,7 @@ class Sweep:
         for tile in tiles(self.domain, self.on.whole, TILE // self.real.itemsize // (width + 1)):
             shape = tuple([s.stop - s.start for s in tile])
             if (own := scratch.get(shape)) is None:
-                own = scratch[shape] = (
-                    [np.empty(shape, self.real) for _ in range(self.function.reals)],
-                    [np.empty(shape, np.bool_) for _ in range(self.function.truths)],
-                )
+                own = scratch[shape] = SCRATCH.arrays(self.function, shape, self.real)
             at = At(self.domain, axes, tile) if self.on.placed else None
             parts = [part(v, tile) if isinstance(v, np.ndarray) else v for v in self.values]
             outs = [part(result, tile) for result in self.results]

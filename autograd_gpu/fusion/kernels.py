@@ -1,5 +1,6 @@
 """Kernels and how they are launched: how inputs lie, and the sizes of blocks and grids."""
 
+import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ MEDIUM = 2**19  # elements that blocks sum alone of which each has some columns
 ROWS_EACH = 32  # rows that a block takes before there are more blocks than run at once
 KEPT = 64  # values that a thread keeps in registers
 MOST = 65535  # blocks along the second and third axis of a grid
+NO_WORD = re.compile(r"\W")
 WIDE_INDEX = 2**31  # places from which on an index has 64 bits
 
 
@@ -63,7 +65,7 @@ def compiled(
     name: str, text: str, computed: dtype, inputs: list[Input], grid: Shape, block: Shape, sizes: tuple[int, ...]
 ) -> Call:
     """The Call of a kernel that ``text``, with KERNEL for its name, defines."""
-    name = f"{name}_{zlib.crc32(text.encode()) & 0xFFFF:04x}"
+    name = f"{re.sub(NO_WORD, '_', name)}_{zlib.crc32(text.encode()) & 0xFFFF:04x}"
     text = text.replace("KERNEL", name)
     kind = {COMPLEX: complex, FLOAT: float}.get(computed.category, int)
     numbers = tuple((i, kind if x.dtype is None else int) for i, x in enumerate(inputs) if x.number)
@@ -73,7 +75,7 @@ def compiled(
 
 def kernels_made() -> int:
     """How many kernels were compiled so far."""
-    return cuda().kernels_made() if why_no_cuda() is None else 0  # type: ignore[no-any-return]
+    return cuda().kernels_made() if why_no_cuda() is None else 0
 
 
 def source_of(outputs: Sequence[Output], inputs: Sequence[Input], layouts: str, computed: dtype) -> Source:

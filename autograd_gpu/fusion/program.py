@@ -11,6 +11,7 @@ from typing import Any
 from .. import backends
 from ..backends import _numpy
 from ..dtypes import dtype
+from ..modes import modes
 from ..shapes import broadcast
 from . import device, interpret
 from .expr import Expr
@@ -44,11 +45,12 @@ class Program:
         level ALL is 0-d; or it is summed to its target, a shape that broadcasts to that.
         """
         targets = (None,) * len(self.roots) if targets is None else targets
-        if backends.of_any(tuple(values)) is not _numpy:
-            return device.run(self, values, domain, targets)
-        if domain is None:
+        road = interpret if backends.of_any(tuple(values)) is _numpy else device
+        if domain is None and (road is interpret or modes.watch is not None):
             domain = reduce(broadcast, (value.shape for value in values if hasattr(value, "shape")))
-        return interpret.run(self, values, domain, targets)
+        if modes.watch is not None:
+            return modes.watch.run(self, road, values, domain, targets)  # type: ignore[no-any-return]
+        return road.run(self, values, domain, targets)  # type: ignore[no-any-return]
 
 
 @lru_cache(maxsize=2048)

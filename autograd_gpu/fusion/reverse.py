@@ -51,7 +51,7 @@ def _of_reduction(node: Expr, g: Expr) -> Expr:
     if node.op is total:
         return g
     hit = TABLE.eq(*node.args, node)
-    return TABLE.where(hit, g / Expr(total, TABLE.where(hit, ONE, ZERO)), ZERO)  # type: ignore[no-any-return]
+    return TABLE.where(hit, TABLE.div(g, Expr(total, TABLE.where(hit, ONE, ZERO))), ZERO)  # type: ignore[no-any-return]
 
 
 def _of_op(node: Expr, g: Expr) -> list[Expr | None]:
@@ -62,4 +62,4 @@ def _of_op(node: Expr, g: Expr) -> list[Expr | None]:
 
 def mean(x: Expr, total: Reduction) -> Expr:
     """The mean of ``x`` over what the sum ``total`` runs over."""
-    return Expr(total, x) / Expr(COUNTS[total])  # type: ignore[no-any-return]
+    return TABLE.div(Expr(total, x), Expr(COUNTS[total]))  # type: ignore[no-any-return]
