@@ -6,11 +6,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from . import backends
 from .backends import _numpy
 from .dtypes import FLOAT, get_default_dtype
 from .engine import UNWRITTEN, outputs_of
 from .errors import FusionError
 from .fused import Fused
+from .fused_node import View
 from .layouts import arranged
 from .modes import modes
 from .nodes import finish
@@ -84,20 +86,27 @@ def compute(found: Traced, operands: list[Any]) -> Any:
     else:
         with type_.backend.Scope(type_.device):
             made = forward(found, raw)
+    views = found.views[len(raw) :]
     outs = [
-        wrap(array if array.shape == shape else array.reshape(shape), own, shape)
-        for array, own, shape in zip(made, found.types, found.shapes, strict=False)
+        wrap(array if view is None else off(view, array, shape), own, shape)
+        for array, own, shape, view in zip(made, found.types, found.shapes, views, strict=False)
     ]
     if found.node is not None:
         record(found, operands, raw, outs, made[len(outs) :])
     return tuple(outs) if found.several else outs[0]
 
 
+def off(view: View, array: Any, shape: tuple[int, ...]) -> Any:
+    """A result in its own ``shape``; with its axes in order, as NumPy's results have them already."""
+    result = view.off(array, shape)
+    return backends.of(array).xp.ascontiguousarray(result) if view.order and backends.of(array) is not _numpy else result
+
+
 def forward(found: Traced, raw: list[Any]) -> list[Any]:
     """Run the program; to ``raw`` is added what is drawn."""
     if found.drawn:
         raw += draw(found.drawn, raw)
-    values = [v if view is None else v.reshape(view) for v, view in zip(raw, found.views, strict=False)]
+    values = [v if view is None else view.on(v) for v, view in zip(raw, found.views, strict=False)]
     return found.forward.run(values, found.domain)
 
 

@@ -15,6 +15,9 @@ class Fused(Operation):
     is called with else is part of what is traced. ``gradient(g, *arguments, y)``, if given, returns the cotangent
     of each argument (None for those that have none), written with the same operations; without it the
     gradient is derived from the function. ``node`` and ``title`` are torch's names of its node and in messages.
+
+    The argument ``along``, a tuple, names axes of the first one, which are moved to the end for the function.
+    torch's node counts the arguments ``counted``, also those that are None; or else all tensors.
     """
 
     needs = ()  # torch's names of what it saves are not known
@@ -29,6 +32,8 @@ class Fused(Operation):
         node: str | None = None,
         title: str | None = None,
         takes: tuple[int, ...] = REAL,
+        along: str | None = None,
+        counted: tuple[str, ...] = (),
     ) -> None:
         self.name, self.function, self.gradient, self.takes = name, function, gradient, takes
         self.node, self.title = node or node_name(name), title or name
@@ -37,6 +42,8 @@ class Fused(Operation):
         if any(p.kind is p.VAR_KEYWORD for p in parameters):
             raise TypeError(f"{name}{self.signature}: name the arguments of a fused function instead of **kwargs")
         self.operands = tuple(self.signature.parameters)
+        self.along = None if along is None else self.operands.index(along)
+        self.counted = tuple(map(self.operands.index, counted))
         self.named = tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
         self.plain = all(p.kind is p.POSITIONAL_OR_KEYWORD for p in parameters)
         self.defaults = tuple(p.default for p in parameters)

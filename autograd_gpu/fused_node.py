@@ -6,9 +6,11 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from . import backends
 from .backends import Type
 from .dtypes import FLOAT, dtype, int64
-from .engine import Parts
+from .edges import edge_of
+from .engine import Node, Parts
 from .fused import Fused
 from .fusion.expr import Expr, fold, slot, slots, substitute
 from .fusion.interpret import naturals
@@ -27,9 +29,30 @@ from .fusion.reductions import (
 )
 from .nodes import ArrayNode, fit
 from .op import TABLE
+from .ops.axes import inverse
 from .tensor import Tensor, wrap
 
 Shape = tuple[int, ...]
+
+
+class View(NamedTuple):
+    """How an array, or a Tensor, becomes one that broadcasts to the domain: its axes in another order, or reshaped."""
+
+    order: Shape | None
+    shape: Shape | None
+
+    def on(self, x: Any) -> Any:
+        return TABLE.reshape(x, size=self.shape) if self.order is None else TABLE.permute(x, dims=self.order)
+
+    def off(self, x: Any, shape: Shape) -> Any:
+        """From that the original of ``shape``."""
+        if self.order is None:
+            return TABLE.reshape(x, size=shape)
+        return TABLE.permute(x, dims=inverse(self.order))
+
+    def seen(self, shape: Shape) -> Shape:
+        """The shape that one of ``shape`` gets."""
+        return self.shape or tuple(shape[axis] for axis in self.order or ())
 
 
 class Kind(NamedTuple):
@@ -48,6 +71,7 @@ class Kind(NamedTuple):
     planned: bool
     composed: bool  # whether a plan may compose them: all values broadcast to the domain as they are
     hidden: tuple[int, ...]  # operands that are no tensors of the user's
+    edges: tuple[int | None, ...]  # the operands that torch's node counts; None is one that there is not
 
 
 class FusedNode(ArrayNode):
@@ -70,42 +94,54 @@ class FusedNode(ArrayNode):
     kept: ClassVar[tuple[bool, ...]]  # by slot, what is saved
     domain: Shape
     shapes: tuple[Shape, ...]  # of the operands
-    views: tuple[Shape | None, ...]  # by slot: in what shape a value broadcasts to the domain, if not in its own
+    views: tuple[View | None, ...]  # by slot: where a value does not broadcast to the domain as it is
+
+    @property
+    def next_functions(self) -> tuple[tuple[Node | None, int], ...]:
+        return tuple(edge_of(None if i is None else self.parents[i]) for i in self.made_of.edges)
+
+    def seen(self, i: int) -> Shape:
+        """The shape in which the operand ``i`` broadcasts to the domain."""
+        view = self.views[i]
+        return self.shapes[i] if view is None else view.seen(self.shapes[i])
 
     def pullback(self, grad: Any) -> tuple[Any, ...]:
         values = [*self.unpack(), *self._grads(grad)]
-        values = [
-            v if view is None or v is None else v.reshape(view) for v, view in zip(values, self.views, strict=True)
-        ]
+        values = [v if view is None or v is None else view.on(v) for v, view in zip(values, self.views, strict=True)]
         parts: list[Any] = [None] * len(self.parents)
         wanted, targets = [], []
         own = slot(self.cotangent)
         for i, formula in enumerate(self.cotangents):
             if formula is None or self.parents[i] is None:
                 continue
-            target = self.views[i] or self.shapes[i]
-            if formula is own and self.made_of.inputs[i] is self.made_of.results[0][2] and grad.shape == target:
-                parts[i] = grad
+            target = self.seen(i)
+            if formula is own and self.made_of.inputs[i] is self.made_of.results[0][2] and values[-1].shape == target:
+                parts[i] = values[-1]
             else:
                 wanted.append(i)
                 targets.append(target)
         if wanted:
             made = self._backward(tuple(wanted)).run(values, self.domain, targets)
             for i, part in zip(wanted, made, strict=True):
-                parts[i] = part if self.views[i] is None else part.reshape(self.shapes[i])
-        return tuple(parts)
+                parts[i] = part
+        return self._unseen(parts)
+
+    def _unseen(self, parts: list[Any]) -> tuple[Any, ...]:
+        """Cotangents of operands in these operands' own shapes."""
+        triples = zip(parts, self.views, self.shapes, strict=False)
+        return tuple([p if p is None or view is None else view.off(p, shape) for p, view, shape in triples])
 
     def _grads(self, grad: Any) -> list[Any]:
         """The cotangents of all results; zeros where there is none."""
         if not isinstance(grad, Parts):
             return [grad]
         one = next(iter(grad.values()))
+        xp = backends.of(one.array if isinstance(one, Tensor) else one).xp
         shapes = naturals(self.domain, self.axes)
 
         def zeros(level: int, d: dtype) -> Any:
-            if isinstance(one, Tensor):
-                return wrap(one._type.backend.xp.zeros(shapes[level], d.numpy))
-            return type(one)(shapes[level], d.numpy) * 0
+            array = xp.zeros(shapes[level], d.numpy)
+            return wrap(array) if isinstance(one, Tensor) else array
 
         return [grad[i] if i in grad else zeros(level, d) for i, (_, level, d) in enumerate(self.made_of.results)]
 
@@ -138,9 +174,8 @@ class FusedNode(ArrayNode):
         for i, part in zip(wanted, made, strict=True):
             natural = naturals(self.domain, kind.axes)[kind.levels[i]]
             type_ = on.type.with_dtype(kind.inputs[i])  # type: ignore[arg-type]
-            fitted = fit(full(part, natural), type_, self.views[i] or self.shapes[i])
-            parts[i] = fitted if self.views[i] is None else TABLE.reshape(fitted, size=self.shapes[i])
-        return tuple(parts)
+            parts[i] = fit(full(part, natural), type_, self.seen(i))
+        return self._unseen(parts)
 
 
 def full(x: Tensor, shape: Shape) -> Tensor:
@@ -158,7 +193,7 @@ class OnTensors:
     def number(self, value: float) -> Tensor:
         return wrap(np.asarray(value, self.type.numpy))
 
-    def ready(self, value: Any, view: Shape | None) -> Any:
+    def ready(self, value: Any, view: View | None) -> Any:
         """The value of a slot in the dtype computed in and a shape that broadcasts to the domain."""
         if value is None:
             return None
@@ -166,8 +201,8 @@ class OnTensors:
             return value
         if not isinstance(value, Tensor):
             return self.number(value) if isinstance(value, float) else wrap(value)
-        if view is not None and view != value._shape:
-            value = TABLE.reshape(value, size=view)
+        if view is not None:
+            value = view.on(value)
         floating = value.dtype.category >= FLOAT and value._type is not self.type
         return TABLE.to(value, type_=self.type) if floating else value
 

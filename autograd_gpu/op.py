@@ -28,7 +28,7 @@ class Table(dict[str, Any]):  # Op or ArrayOp, whose parameters differ
         except KeyError:
             raise AttributeError(f"no operation is called {name!r}") from None
 
-    def define(self, op: "Op | ArrayOp") -> None:
+    def define(self, op: "Operation") -> None:
         if self.setdefault(op.name, op) is not op:
             raise ValueError(f"operation {op.name!r} is defined twice")
 

@@ -26,7 +26,7 @@ def _over(x: Symbol, dim: Shape | None) -> int | None:
         trace.axes = trace.axes or 1
         return 1
     last = dims == tuple(range(ndim - count, ndim))
-    if last and not x.gone and x._shape[ndim - count :] == trace.domain[-count:] and trace.axes in (None, count):
+    if count and last and not x.gone and x._shape[ndim - count :] == trace.domain[-count:] and trace.axes in (None, count):
         trace.axes = count
         return 2
     if last and all(x._shape[d] == 1 for d in dims):
@@ -123,33 +123,3 @@ def _norm(x: Any, ord: float, dim: Shape, keepdim: bool) -> Any:
     if ord in (inf, -inf):
         return _reduced("max" if ord > 0 else "min", size, dim, keepdim)
     return x.trace.refuse(f"it takes the norm of order {ord}; known are 1, 2, inf and -inf")
-
-
-def _exponentials(x: Any, dim: Shape) -> tuple[Any, Any]:
-    """``x`` less its maximum, which changes no gradient, and its exponentials."""
-    rest = x - _max(x, dim, keepdim=True).detach()
-    return rest, TABLE.exp(rest)
-
-
-@rule("softmax")
-def _softmax(x: Any, dim: Shape) -> Any:
-    _, e = _exponentials(x, dim)
-    return e / _sum(e, dim, keepdim=True)
-
-
-@rule("safe_softmax")
-def _safe_softmax(x: Any, dim: Shape) -> Any:
-    return TABLE.where(_max(x, dim, keepdim=True) == -inf, 0.0, _softmax(x, dim))
-
-
-@rule("log_softmax")
-def _log_softmax(x: Any, dim: Shape) -> Any:
-    rest, e = _exponentials(x, dim)
-    return rest - TABLE.log(_sum(e, dim, keepdim=True))
-
-
-@rule("logsumexp")
-def _logsumexp(x: Any, dim: Shape, keepdim: bool) -> Any:
-    top = _max(x, dim, keepdim=True).detach()
-    top = TABLE.where(TABLE.isinf(top), 0.0, top)  # inf - inf is nan
-    return _kept(TABLE.log(_sum(TABLE.exp(x - top), dim, keepdim=True)) + top, dim, keepdim)

@@ -10,13 +10,14 @@ from .backends import Type
 from .dtypes import FLOAT, REDUCED, combine, dtype, float32, get_default_dtype, int64, promote_types
 from .errors import FusionError, ShapeError
 from .fused import Fused
-from .fused_node import FusedNode, Kind, node_class
+from .fused_node import FusedNode, Kind, View, node_class
 from .fusion.expr import Expr, slot
 from .fusion.interpret import level_of_shape, naturals
 from .fusion.program import Program, program
 from .fusion.reductions import ALL, ELEMENT, SUMS, levels
 from .fusion.reverse import pull
 from .op import TABLE
+from .ops.axes import inverse
 from .record import common_device, kind_of
 from .shapes import Shape, broadcast
 from .symbols import Drawn, Number, Retrace, Symbol, Trace
@@ -31,7 +32,7 @@ class Traced:
     node: type[FusedNode] | None  # None where no gradient flows
     of: tuple[int, ...]  # the arguments that are operands
     drawn: tuple[Drawn, ...]  # further operands
-    views: tuple[Shape | None, ...]  # by slot of the node: the shape that broadcasts to the domain, if not its own
+    views: tuple[View | None, ...]  # by slot of the node
     domain: Shape
     types: tuple[Type, ...]  # of the results
     shapes: tuple[Shape, ...]
@@ -55,7 +56,11 @@ class Call:
             op.refuse(tensor.dtype)
         self.device = common_device(op, [kind_of(tensor) for tensor in self.tensors.values()])
         gone = {n: (axes or 1) * (n in by_row) for n in self.tensors}
-        self.shapes = {n: tensor._shape + (1,) * gone[n] for n, tensor in self.tensors.items()}
+        self.order, arguments = last_axes(op, arguments)
+        own = {n: tensor._shape for n, tensor in self.tensors.items()}
+        if self.order is not None:
+            own[0] = tuple(own[0][axis] for axis in self.order)
+        self.shapes = {n: shape + (1,) * gone[n] for n, shape in own.items()}
         numbers = frozenset(range(len(self.of))) - self.tensors.keys()
         self.trace = Trace(op, domain_of(self.shapes.values()), self.of, numbers, axes, by_row)
         symbols = list(arguments)
@@ -64,7 +69,7 @@ class Call:
             symbols[i] = (
                 Number(self.trace, slot(n))
                 if tensor is None
-                else Symbol(self.trace, slot(n), tensor._shape, tensor._type, gone[n])
+                else Symbol(self.trace, slot(n), own[n], tensor._type, gone[n])
             )
         self.arguments = tuple(symbols)
         made = op.called(self.arguments)
@@ -134,21 +139,46 @@ class Call:
         y, g = (self.results[0]._like(slot(len(self.inputs) + i)) for i in range(2))
         of_slots = self.levels | {len(self.inputs) + i: self.at[0] for i in range(2)}
         parts = {}
-        for n, part in zip(self.of, gradient(g, *self.arguments, y), strict=True):
-            if part is not None:
+        given = gradient(g, *self.arguments, y)
+        for n, i in enumerate(self.of):
+            if (part := given[i]) is not None:
                 parts[n] = summed(part.expr, levels(part.expr, of_slots)[part.expr], self.levels[n])
         return parts
 
-    def views(self) -> tuple[Shape | None, ...]:
-        """By operand and result: the shape that broadcasts to the domain, where it is not its own."""
-        own = {n: tensor._shape for n, tensor in self.tensors.items()}
-        operands = [
-            shape if (shape := self.shapes.get(n)) is not None and shape != own.get(n, shape) else None
-            for n in range(len(self.inputs))
-        ]
+    def views(self) -> tuple[View | None, ...]:
+        """Of each operand and result, and of the results' cotangents once more."""
+        operands: list[View | None] = [None] * len(self.inputs)
+        for n, tensor in self.tensors.items():
+            if self.shapes[n] != tensor._shape:
+                operands[n] = View(None, self.shapes[n])
         natural = [naturals(self.domain, self.axes)[level] for level in self.at]
-        results = [None if shape == v._shape else shape for shape, v in zip(natural, self.results, strict=True)]
+        results = [None if n == v._shape else View(None, n) for n, v in zip(natural, self.results, strict=True)]
+        if self.order is not None:
+            operands[0] = View(self.order, None)
+            for i, value in enumerate(self.results):
+                if value.ndim == len(self.order):
+                    results[i] = View(self.order, None)
         return (*operands, *results)
+
+    def shapes_of_results(self) -> tuple[Shape, ...]:
+        """Those that the user sees."""
+        views = self.views()[len(self.inputs) :]
+        return tuple(
+            value._shape if view is None or view.order is None else tuple(value._shape[i] for i in inverse(view.order))
+            for value, view in zip(self.results, views, strict=True)
+        )
+
+
+def last_axes(op: Fused, arguments: tuple[Any, ...]) -> tuple[Shape | None, tuple[Any, ...]]:
+    """The order of axes in which those that ``op`` works along are the last, and arguments that say so."""
+    if op.along is None:
+        return None, arguments
+    ndim, dims = len(arguments[0]._shape), arguments[op.along]
+    last = tuple(range(ndim - len(dims), ndim))
+    if dims == last:
+        return None, arguments
+    order = (*(axis for axis in range(ndim) if axis not in dims), *dims)
+    return order, (*arguments[: op.along], last, *arguments[op.along + 1 :])
 
 
 def domain_of(shapes: Iterable[Shape]) -> Shape:
@@ -202,6 +232,7 @@ def traced(op: Fused, arguments: tuple[Any, ...], needed: tuple[bool, ...]) -> T
                 or computed is not (float32 if results[0].dtype in REDUCED else results[0].dtype)
             ),
             tuple(n for n in range(len(call.inputs)) if n not in call.tensors),
+            tuple(call.of.index(i) if i in call.of else None for i in op.counted) or tuple(call.tensors),
         )
         node = node_class(kind)
         extras = node.extras
@@ -222,7 +253,7 @@ def traced(op: Fused, arguments: tuple[Any, ...], needed: tuple[bool, ...]) -> T
         (*views, *(None for _ in extras), *views[len(call.inputs) :]),
         call.domain,
         tuple(value._type for value in results),
-        tuple(value._shape for value in results),
+        call.shapes_of_results(),
         call.several,
         any(tensor._type.device is not call.device for tensor in call.tensors.values()),
     )

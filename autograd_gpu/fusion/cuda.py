@@ -173,16 +173,19 @@ def combined(reduction: Reduction, a: str, b: str) -> str:
     return f"({reduction.combine.format(a, b)})"
 
 
-def block_reduction(i: int, reduction: Reduction, threads: int) -> str:
-    """The function ``reduce{i}`` that reduces a value of each of a row's ``threads``, for all of them."""
+def block_reduction(i: int, reduction: Reduction, threads: int, rows: int = 1) -> str:
+    """The function ``reduce{i}`` that reduces a value of each of a row's ``threads``, for all of them.
+
+    A block has so many ``rows`` at a time.
+    """
     warps = ""
     if threads > 32:
         warps = f"""
-    __shared__ scalar shared[{threads // 32}];
-    if (threadIdx.x % 32 == 0) shared[threadIdx.x / 32] = x;
+    __shared__ scalar shared[{rows}][{threads // 32}];
+    if (threadIdx.x % 32 == 0) shared[threadIdx.y][threadIdx.x / 32] = x;
     __syncthreads();
-    x = shared[0];
-    for (int i = 1; i < {threads // 32}; ++i) x = {combined(reduction, "x", "shared[i]")};
+    x = shared[threadIdx.y][0];
+    for (int i = 1; i < {threads // 32}; ++i) x = {combined(reduction, "x", "shared[threadIdx.y][i]")};
     __syncthreads();"""
     return f"""\
 __device__ __forceinline__ scalar reduce{i}(scalar x) {{

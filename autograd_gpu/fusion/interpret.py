@@ -1,4 +1,7 @@
-"""Programs on NumPy: small arrays at one go, large ones tile by tile, so that what lies between stays in the cache."""
+"""Programs on NumPy: small arrays at one go, large ones tile by tile, so that what lies between stays in the cache.
+
+As NumPy's own, results have their axes in memory as the inputs have.
+"""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -10,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..dtypes import complex128, dtype, float64
+from ..layouts import outer_to_inner
 from ..modes import modes
 from .expr import Expr, fold, slot, substitute
 from .reductions import ALL, ELEMENT, POSITION, ROW, Place, Reduction
@@ -19,7 +23,7 @@ if TYPE_CHECKING:
     from .program import Program
 
 SMALL = 1 << 18  # bytes of an array of the domain's shape, up to which all is computed at one go
-TILE = 1 << 21  # bytes of all that a tile is computed of and in
+TILE = 1 << 22  # bytes of all that a tile is computed of and in
 
 
 def run(program: "Program", values: Sequence[Any], domain: Shape, targets: Sequence[Shape | None]) -> list[np.ndarray]:
@@ -145,9 +149,12 @@ class Scratch(threading.local):
 
     memory = np.empty(0, np.uint8)
 
-    def arrays(self, function: Function, shape: Shape, real: np.dtype) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """What ``function`` computes tiles of ``shape`` in."""
-        count = prod(shape)
+    def arrays(
+        self, function: Function, shape: Shape, real: np.dtype, order: Sequence[int]
+    ) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """What ``function`` computes tiles of ``shape`` in, the axes in memory in ``order``."""
+        count, placed = prod(shape), (-1, *(shape[axis] for axis in order))
+        back = (0, *(order.index(axis) + 1 for axis in range(len(order))))
         need = count * (function.reals * real.itemsize + function.truths)
         if self.memory.size < need:
             self.memory = np.empty(need, np.uint8)
@@ -155,8 +162,10 @@ class Scratch(threading.local):
         if need > 2 * TILE:  # rows so long that it is not worth keeping
             del self.memory
         reals, truths = np.split(memory[:need], [function.reals * real.itemsize * count])
-        reals, truths = reals.view(real).reshape(-1, *shape), truths.view(np.bool_).reshape(-1, *shape)
-        return list(reals), list(truths)
+        return (
+            list(reals.view(real).reshape(placed).transpose(back)),
+            list(truths.view(np.bool_).reshape(placed).transpose(back)),
+        )
 
 
 SCRATCH = Scratch()
@@ -188,6 +197,8 @@ class Sweep:
         if (function := self.on.tiled.get((levels, self.reduced))) is None:
             function = self.on.tiled[levels, self.reduced] = Writer(program, levels, self.reduced).function()
         self.function = function
+        whole = next((v for v in self.values if isinstance(v, np.ndarray) and v.shape == domain), None)
+        self.order = list(range(len(domain))) if whole is None else outer_to_inner(whole)  # of the axes in memory
         self.results = [self.begun(i) for i in range(len(targets))]
 
     def begun(self, i: int) -> np.ndarray:
@@ -195,7 +206,9 @@ class Sweep:
         shape = self.targets[i]
         if not self.reduced[i]:
             natural = self.shapes[self.program.levels[i]]
-            return aligned(np.empty(natural, self.program.outputs[i].numpy), len(self.domain))
+            natural = (1,) * (len(self.domain) - len(natural)) + natural
+            placed = np.empty([natural[axis] for axis in self.order], self.program.outputs[i].numpy)
+            return placed.transpose([self.order.index(axis) for axis in range(len(self.order))])
         assert shape is not None
         ufunc = self.combine[i]
         start = 0 if ufunc is np.add else -inf if ufunc is np.maximum else inf
@@ -209,7 +222,7 @@ class Sweep:
         for tile in tiles(self.domain, self.on.whole, TILE // self.real.itemsize // (width + 1)):
             shape = tuple([s.stop - s.start for s in tile])
             if (own := scratch.get(shape)) is None:
-                own = scratch[shape] = SCRATCH.arrays(self.function, shape, self.real)
+                own = scratch[shape] = SCRATCH.arrays(self.function, shape, self.real, self.order)
             at = At(self.domain, axes, tile) if self.on.placed else None
             parts = [part(v, tile) if isinstance(v, np.ndarray) else v for v in self.values]
             outs = [part(result, tile) for result in self.results]

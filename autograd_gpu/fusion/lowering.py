@@ -11,8 +11,8 @@ from ..dtypes import bool_, dtype
 from .axes import Axis, Shape, dense, merged
 from .codegen import helpers, statements
 from .cuda import Output
-from .expr import Expr, fold, slot, slots, substitute
-from .kernels import Grid, Input, Line, Tiles, flat_layouts
+from .expr import Expr, const, fold, slot, slots, substitute
+from .kernels import SMALL, Grid, Input, Line, Tiles, flat_layouts
 from .reductions import (
     ALL,
     COUNT,
@@ -104,7 +104,15 @@ class Lowering:
             Root(substitute(formula, self.counts), level, d, natural[level] if target is None else target, target)
             for formula, level, d, target in zip(program.roots, program.levels, program.outputs, targets, strict=True)
         ]
+        if any(to_all(root.formula) for root in roots) and self.one_row(roots, domain):
+            self.axes = len(domain)
+            roots = [replace(root, formula=as_row(root.formula), level=max(root.level, ROW)) for root in roots]
         return self.roots(roots, domain)
+
+    @staticmethod
+    def one_row(roots: list[Root], domain: Shape) -> bool:
+        """Whether ``roots`` can be computed over one row of all elements, for which a block is enough."""
+        return prod(domain) <= SMALL and all(becomes_row(root, domain) for root in roots)
 
     def roots(self, roots: list[Root], domain: Shape) -> list[int]:
         """Compute ``roots``; the numbers of their values."""
@@ -306,6 +314,25 @@ def calls_of(formula: Expr) -> list[Any]:
 def in_rows(formula: Expr) -> bool:
     """Whether it matters for ``formula`` what a row is."""
     return any(isinstance(op, Reduction) or op is POSITION for op in calls_of(formula))
+
+
+def becomes_row(root: Root, domain: Shape) -> bool:
+    """Whether nothing of ``root`` depends on what a row is."""
+    ops = [op for op in calls_of(root.formula) if isinstance(op, Reduction) or op is POSITION]
+    return (
+        all(isinstance(op, Reduction) and op.over == ELEMENT and op.level == ALL for op in ops)
+        and root.level != ROW
+        and (root.target is None or root.target == domain or root.level == ALL)
+    )
+
+
+def as_row(formula: Expr) -> Expr:
+    """``formula`` with reductions along a row in place of those over all."""
+
+    def call(op: Any, *args: Expr) -> Expr:
+        return Expr(ALONG[op.name.partition("_")[0]] if isinstance(op, Reduction) else op, *args)
+
+    return fold((formula,), var=slot, const=const, call=call)[0]
 
 
 def to_all(formula: Expr) -> list[Expr]:

@@ -182,7 +182,7 @@ extern "C" __global__ void __launch_bounds__({tiling.threads}) {source.name}(
             number = len(self.names)
             self.names[number] = f"r{number}"
             names.append((f"r{number}", reduction.op))
-            self.functions.append(block_reduction(number, reduction.op, self.tiling.width))
+            self.functions.append(block_reduction(number, reduction.op, self.tiling.width, self.tiling.height))
             yield f"scalar r{number} = {reduction.op.identity};"
 
         def use(values: list[str]) -> list[str]:

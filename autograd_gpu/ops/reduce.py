@@ -76,17 +76,11 @@ def _sum_to_size(x: Any, size: Dims) -> Any:
     return total(x, dims, keepdim=True).reshape(size)
 
 
-@in_float32
-def _logsumexp(x: Any, dim: Dims, keepdim: bool) -> Any:
-    xp = of(x).xp
-    top = x.real.max(axis=dim, keepdims=True) if x.size else xp.zeros((1,) * x.ndim, x.real.dtype)
-    top = xp.where(xp.isinf(top), 0, top)  # inf - inf is nan
-    return without(xp.log(xp.exp(x - top).sum(axis=dim, keepdims=True)) + top, dim, keepdim)
-
-
-@in_float32
-def _logsumexp_vjp(g: Any, input: Any, y: Any, dim: Dims, keepdim: bool) -> Any:
-    return keep(g, dim, keepdim) * conj(TABLE.exp(input - keep(y, dim, keepdim)))
+def _logsumexp(input: Any, dim: Dims, keepdim: bool) -> Any:
+    top = TABLE.amax(input, dim=dim, keepdim=True).detach()
+    top = TABLE.where(TABLE.isinf(top), 0.0, top)  # inf - inf is nan
+    y = TABLE.log(TABLE.sum(TABLE.exp(input - top), dim=dim, keepdim=True)) + top
+    return y if keepdim else TABLE.squeeze_dims(y, dim=dim)
 
 
 def _not_nan(x: Any) -> Any:

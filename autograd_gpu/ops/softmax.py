@@ -1,61 +1,61 @@
 """Softmax and its relatives: exponentials that sum to 1 along an axis."""
 
 import warnings
+from math import inf
 from typing import Any
 
-from ..backends import of
 from ..dtypes import FLOAT
-from ..op import TABLE, ArrayOp, functional, public
+from ..fused import Fused
+from ..op import TABLE, functional, public
 from ..shapes import dim_of, dims_of
-from .precision import cast, in_float32
+from .precision import cast
 
 
-@in_float32
-def _softmax(x: Any, dim: tuple[int, ...]) -> Any:
-    if not x.size:
-        return x.copy()
-    y = of(x).xp.exp(x - x.max(axis=dim, keepdims=True))
-    y /= y.sum(axis=dim, keepdims=True)
-    return y
+Dims = tuple[int, ...]
 
 
-@in_float32
-def _safe_softmax(x: Any, dim: tuple[int, ...]) -> Any:
-    if not x.size:
-        return x.copy()
-    xp = of(x).xp
-    return xp.where((x == -xp.inf).all(axis=dim, keepdims=True), xp.float32(0), _softmax(x, dim))
+def _less_top(x: Any, dim: Dims) -> Any:
+    """``x`` less its largest element along ``dim``, so that no exponential overflows; that has no gradient."""
+    return x - TABLE.amax(x, dim=dim, keepdim=True).detach()
 
 
-@in_float32
-def _log_softmax(x: Any, dim: tuple[int, ...]) -> Any:
-    if not x.size:
-        return x.copy()
-    xp = of(x).xp
-    y = x - x.max(axis=dim, keepdims=True)
-    y -= xp.log(xp.exp(y).sum(axis=dim, keepdims=True))
-    return y
+def _softmax(input: Any, dim: Dims) -> Any:
+    y = TABLE.exp(_less_top(input, dim))
+    return y / TABLE.sum(y, dim=dim, keepdim=True)
 
 
-@in_float32
-def _softmax_vjp(g: Any, y: Any, dim: tuple[int, ...]) -> Any:
-    gy = g * y
-    return gy - y * TABLE.sum(gy, dim=dim, keepdim=True)
+def _safe_softmax(input: Any, dim: Dims) -> Any:
+    return TABLE.where(TABLE.amax(input, dim=dim, keepdim=True) == -inf, 0.0, _softmax(input, dim))
 
 
-@in_float32
-def _log_softmax_vjp(g: Any, y: Any, dim: tuple[int, ...]) -> Any:
-    return g - TABLE.exp(y) * TABLE.sum(g, dim=dim, keepdim=True)
+def _log_softmax(input: Any, dim: Dims) -> Any:
+    x = _less_top(input, dim)
+    return x - TABLE.log(TABLE.sum(TABLE.exp(x), dim=dim, keepdim=True))
 
 
-# fmt: off
-ArrayOp("softmax", "input", _softmax, _softmax_vjp,
-        "exp(input) / sum(exp(input)) along dim", takes=(FLOAT,), title="softmax_lastdim_kernel_impl")
-ArrayOp("log_softmax", "input", _log_softmax, _log_softmax_vjp,
-        "input - log(sum(exp(input))) along dim", takes=(FLOAT,), title="log_softmax_lastdim_kernel_impl")
-ArrayOp("safe_softmax", "input", _safe_softmax, _softmax_vjp,
-        "softmax, but 0 where all of input along dim is -inf", takes=(FLOAT,))
-# fmt: on
+def _of_softmax(g: Any, _: Any, dim: Dims, y: Any) -> tuple[Any, None]:
+    return y * (g - TABLE.sum(g * y, dim=dim, keepdim=True)), None
+
+
+def _of_log_softmax(g: Any, _: Any, dim: Dims, y: Any) -> tuple[Any, None]:
+    return g - TABLE.exp(y) * TABLE.sum(g, dim=dim, keepdim=True), None
+
+
+for _name, _function, _gradient in (
+    ("softmax", _softmax, _of_softmax),
+    ("safe_softmax", _safe_softmax, _of_softmax),
+    ("log_softmax", _log_softmax, _of_log_softmax),
+):
+    TABLE.define(
+        Fused(
+            _name,
+            _function,
+            gradient=_gradient,
+            title=f"{_name}_lastdim_kernel_impl",
+            takes=(FLOAT,),
+            along="dim",
+        )
+    )
 
 
 def _along(op: Any, input: Any, dim: int, dtype: Any) -> Any:
