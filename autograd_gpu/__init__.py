@@ -56,6 +56,7 @@ from .dtypes import (
     uint8,
 )
 from .errors import missing_from
+from .fusion.threads import get_num_threads, set_num_threads
 from .layouts import contiguous_format, layout, memory_format, preserve_format, strided
 from .legacy import TYPES
 from .op import PUBLIC
@@ -76,13 +77,14 @@ __all__ = [
     "Generator", "Size", "Tensor", "__version__", "array_function", "autograd", "backends", "bool", "cdouble", "cfloat",
     "complex64", "complex128", "contiguous_format", "cuda", "default_generator", "device", "double", "dtype",
     "e", "elementwise", "enable_grad", "errors", "finfo", "float", "float16", "float32", "float64", "fuse", "fusion",
-    "get_default_device", "get_default_dtype", "get_printoptions", "half", "iinfo", "inf", "inference_mode",
-    "int", "int8", "int16", "int32", "int64", "is_anomaly_check_nan_enabled", "is_anomaly_enabled",
-    "is_grad_enabled", "is_inference_mode_enabled", "layout",
-    "linear_operator", "load", "long", "memory_format", "nan", "newaxis", "nn", "no_grad", "optim", "pi", "preserve_format",
+    "get_default_device", "get_default_dtype", "get_num_threads", "get_printoptions", "half", "iinfo",
+    "inf", "inference_mode", "int", "int8", "int16", "int32", "int64", "is_anomaly_check_nan_enabled",
+    "is_anomaly_enabled", "is_grad_enabled", "is_inference_mode_enabled", "layout",
+    "linear_operator", "load", "long", "memory_format", "nan", "newaxis", "nn", "no_grad", "optim", "pi",
+    "preserve_format",
     "printoptions", "promote_types", "random", "save", "set_default_device", "set_default_dtype",
-    "set_default_tensor_type", "set_grad_enabled", "set_printoptions", "short", "show_config", "special", "strided",
-    "uint8",
+    "set_default_tensor_type", "set_grad_enabled", "set_num_threads", "set_printoptions", "short", "show_config",
+    "special", "strided", "uint8",
 ]  # fmt: skip
 __all__ += list(PUBLIC)  # the operations of the table
 __all__ += list(TYPES)  # FloatTensor and its like

@@ -10,6 +10,7 @@ from . import (  # noqa: F401
     interchange,
     metadata,
     ops,
+    picking,
     sampling,
     topython,
     typeinfo,

@@ -3,7 +3,7 @@
 import operator
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -109,15 +109,20 @@ def passing(*, recorded: bool) -> Iterator[None]:
 def _run(
     seeds: list[tuple[Any, Any]], targets: frozenset[Any] | None, *, retain_graph: bool, recorded: bool
 ) -> tuple[dict[Any, Any], set[Any]]:
-    """The pass by a plan or else ``engine.run``, then the tensor hooks of the leaves that it reached."""
-    plannable = targets is None and not recorded and modes.fuse and not Anomaly.on
-    found, shared = (plannable and planned.run(seeds, retain_graph=retain_graph)) or engine.run(
-        seeds, add=operator.add, targets=targets, retain_graph=retain_graph, recorded=recorded
-    )
-    for leaf in found:
-        if isinstance(leaf, Tensor) and leaf._hooks is not None and (targets is None or leaf in targets):
-            found[leaf] = leaf._hooks.on_cotangent(found[leaf])
-            shared.add(leaf)  # a hook may have kept it, or returned somebody's tensor
+    """The pass by a plan or else ``engine.run``, then the tensor hooks of the leaves that it reached.
+
+    It runs on the CUDA stream that the graph was made on.
+    """
+    stream = next((node.stream for node, _ in seeds if isinstance(node, Node) and node.stream is not None), None)
+    with nullcontext() if stream is None else backends.cuda().following(stream):
+        plannable = targets is None and not recorded and modes.fuse and not Anomaly.on
+        found, shared = (plannable and planned.run(seeds, retain_graph=retain_graph)) or engine.run(
+            seeds, add=operator.add, targets=targets, retain_graph=retain_graph, recorded=recorded
+        )
+        for leaf in found:
+            if isinstance(leaf, Tensor) and leaf._hooks is not None and (targets is None or leaf in targets):
+                found[leaf] = leaf._hooks.on_cotangent(found[leaf])
+                shared.add(leaf)  # a hook may have kept it, or returned somebody's tensor
     return found, shared
 
 

@@ -6,13 +6,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from . import backends
 from .backends import _numpy
 from .dtypes import FLOAT, get_default_dtype
 from .engine import UNWRITTEN, outputs_of
 from .errors import FusionError
 from .fused import Fused
-from .fused_node import View
 from .layouts import arranged
 from .modes import modes
 from .nodes import finish
@@ -76,37 +74,33 @@ def run(op: Fused, arguments: tuple[Any, ...]) -> Any:
 
 def compute(found: Traced, operands: list[Any]) -> Any:
     """The results of a traced function."""
-    type_ = found.types[0]
-    raw = [value.array if isinstance(value, Tensor) else value for value in operands]
+    type_ = found.results[0][0]
     if found.moved:
         there = [TABLE.to(v, type_=type_.with_dtype(v.dtype)) if isinstance(v, Tensor) else v for v in operands]
         raw = [value.array if isinstance(value, Tensor) else value for value in there]
+    else:
+        raw = [value.array if isinstance(value, Tensor) else value for value in operands]
     if type_.backend is _numpy:
         made = forward(found, raw)
     else:
         with type_.backend.Scope(type_.device):
             made = forward(found, raw)
-    views = found.views[len(raw) :]
     outs = [
-        wrap(array if view is None else off(view, array, shape), own, shape)
-        for array, own, shape, view in zip(made, found.types, found.shapes, views, strict=False)
+        wrap(array if view is None else view.off(array, shape), own, shape)
+        for array, (own, shape, view) in zip(made, found.results, strict=False)
     ]
     if found.node is not None:
-        record(found, operands, raw, outs, made[len(outs) :])
+        record(found, operands, raw, outs, made)
     return tuple(outs) if found.several else outs[0]
-
-
-def off(view: View, array: Any, shape: tuple[int, ...]) -> Any:
-    """A result in its own ``shape``; with its axes in order, as NumPy's results have them already."""
-    result = view.off(array, shape)
-    return backends.of(array).xp.ascontiguousarray(result) if view.order and backends.of(array) is not _numpy else result
 
 
 def forward(found: Traced, raw: list[Any]) -> list[Any]:
     """Run the program; to ``raw`` is added what is drawn."""
     if found.drawn:
         raw += draw(found.drawn, raw)
-    values = [v if view is None else view.on(v) for v, view in zip(raw, found.views, strict=False)]
+    values = raw
+    if found.views:
+        values = [v if view is None else view.on(v) for v, view in zip(raw, found.views, strict=True)]
     return found.forward.run(values, found.domain)
 
 
@@ -129,29 +123,22 @@ def draw(drawn: tuple[Drawn, ...], raw: list[Any]) -> list[Any]:
     return values
 
 
-def record(found: Traced, operands: list[Any], raw: list[Any], outs: list[Tensor], extras: list[Any]) -> None:
+def record(found: Traced, operands: list[Any], raw: list[Any], outs: list[Tensor], made: list[Any]) -> None:
     """Give ``outs`` a node that keeps what the cotangents of the operands read."""
     assert found.node is not None
+    assert found.setting is not None
     node = found.node()
-    held = [*operands, *raw[len(operands) :]]  # operands that are drawn are arrays and numbers
-    arrays = (*raw, *(out.array for out in outs), *extras)
+    held = [*operands, *raw[len(operands) :], *outs, *made[len(outs) :]]
+    arrays = [*raw, *(out.array for out in outs), *made[len(outs) :]]
     node.saved = tuple([array if keep else None for keep, array in zip(node.kept, arrays, strict=True)])
-    counted = (*held, *outs, *extras)
     counters = node.counters = tuple(
-        [
-            v._counter if keep and isinstance(v, Tensor) else UNWRITTEN
-            for keep, v in zip(node.kept, counted, strict=True)
-        ]
+        [v._counter if keep and isinstance(v, Tensor) else UNWRITTEN for keep, v in zip(node.kept, held, strict=True)]
     )
     if any([counter.count for counter in counters]):  # noqa: C419  a list is faster
         node.expected = tuple([counter.count for counter in counters])
-    node.domain, node.views = found.domain, found.views
-    node.shapes = tuple([v._shape if isinstance(v, Tensor) else () for v in held])
-    own = outs[0]._type, found.domain
-    node.fit = tuple(
-        [None if not isinstance(v, Tensor) or (v._type, v._shape) == own else (v._type, v._shape) for v in held]
-    )
-    finish(node, tuple([v._edge if isinstance(v, Tensor) and v._node is not None else None for v in held]), outs[0])
+    node.domain, node.setting, node.fit = found.domain, found.setting, found.fit
+    parents = [v._edge if isinstance(v, Tensor) and v._node is not None else None for v in held[: len(raw)]]
+    finish(node, tuple(parents), outs[0])
     if found.several:
         outs[0]._node = None
         for out, edge in zip(outs, outputs_of(node, len(outs)), strict=True):
@@ -183,7 +170,7 @@ def fuse(function: Function) -> Function:
     >>> rms_norm(x, ag.tensor([1.0, 1.0]))
     tensor([[0.8485, 1.1314]], grad_fn=<RmsNormBackward0>)
     """
-    op = Fused(function.__name__, function)
+    op = Fused(function.__name__.strip("<>"), function)
 
     def fused(*args: Any, **kwargs: Any) -> Any:
         return op(*args, **kwargs)

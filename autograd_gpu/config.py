@@ -11,6 +11,7 @@ from . import backends
 from ._version import __version__
 from .backends._numpy import RETURNS_ARRAYS
 from .dtypes import bfloat16
+from .fusion import compiler
 
 LIBRARIES = ("numpy", "scipy", "cupy", "ml_dtypes")
 
@@ -39,7 +40,7 @@ def _notes(why_no_cuda: str | None) -> list[str]:
         notes.append("no bfloat16: it needs ml_dtypes; pip install ml_dtypes")
     if not RETURNS_ARRAYS:
         notes.append(f"NumPy {np.__version__} is supported; from 2.3 on small operations cost less")
-    return notes
+    return notes + compiler.notes()
 
 
 def show_config(mode: str = "stdout") -> dict[str, Any] | None:

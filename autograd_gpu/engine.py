@@ -52,6 +52,7 @@ class Node:
     trace: str | None = None  # the forward call's traceback, in anomaly mode
     aliases = False  # the cotangents that it returns may be somebody else's arrays
     results = 1  # how many tensors the operation returned
+    stream: Any = None  # the CUDA stream that it was computed on, if that is not the default one
 
     def pullback(self, grad: Any) -> tuple[Any, ...]:
         """The operands' cotangents, given the result's."""

@@ -17,7 +17,7 @@ class Fused(Operation):
     gradient is derived from the function. ``node`` and ``title`` are torch's names of its node and in messages.
 
     The argument ``along``, a tuple, names axes of the first one, which are moved to the end for the function.
-    torch's node counts the arguments ``counted``, also those that are None; or else all tensors.
+    torch's node counts the arguments ``counted``, also those that are None; or else all floating tensors.
     """
 
     needs = ()  # torch's names of what it saves are not known

@@ -22,6 +22,7 @@ class Modes(threading.local):
     """One thread's switches; a new thread starts with these values."""
 
     grad = True  # operations on tensors that require grad are recorded
+    compiling = "on"  # large programs on the CPU are compiled (see fusion/native.py)
     fuse = True  # backward passes on a CUDA device take the planned road
     watch: Any = None  # sees every program that runs (see fusion/watch.py)
     inference = False  # tensors made now can never be recorded

@@ -11,6 +11,7 @@ import numpy as np
 from . import backends
 from .backends import Type, _numpy
 from .backends._numpy import RETURNS_ARRAYS
+from .devices import cpu
 from .dtypes import float32
 from .edges import AccumulateGrad, PostHook, PreHook, edge_of
 from .engine import Handle, Node, Output, Version, next_sequence
@@ -350,7 +351,7 @@ class TensorRules(ArrayNode):
 
 @cache
 def array_node_class(op: ArrayOp, types: tuple[Type, ...] | None) -> type[TensorRules]:
-    """The class of the nodes that record ``op``: one for all, but on a device one for each ``types``, those of all tensors.
+    """The class of the nodes that record ``op``; on a device one for each ``types``, those of all its tensors.
 
     So plans, which go by classes, know the dtypes.
     """
@@ -372,6 +373,8 @@ def finish(node: Node, parents: tuple[Any, ...], out: Tensor) -> None:
     """Put ``node`` in the graph, behind ``out``."""
     enter(node, parents)
     out._node = node
+    if out._type.device is not cpu and (stream := out._type.backend.side_stream()) is not None:
+        node.stream = stream
 
 
 def remember_call(node: Node) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from numbers import Number
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -102,29 +102,69 @@ def types_of(op: Op, kinds: tuple[Kind, ...], _: dtype) -> tuple[Type, Type]:
     return computed, computed.with_dtype(op.gives(computed.dtype))
 
 
+class Recipe(NamedTuple):
+    """How an operation runs on operands of some kinds, and how that is recorded."""
+
+    computed: Type
+    result: Type
+    node: type[ArrayNode] | None  # None: it is not recorded
+    kept: tuple[bool, ...]  # which operands, and whether the result, the node keeps; () if it keeps nothing
+    alike: bool  # whether the result, cotangents and all tensors have one type
+
+
+@lru_cache(maxsize=4096)
+def recipe(op: Op, kinds: tuple[Kind, ...], needed: tuple[bool, ...], default: dtype) -> Recipe:
+    """The Recipe of ``op``, differentiated by the ``needed`` operands (none: not recorded).
+
+    The node keeps what the cotangents of these operands read.
+    """
+    computed, result = types_of(op, kinds, default)
+    if op.partials is None or True not in needed or result.dtype.category < FLOAT:
+        return Recipe(computed, result, None, (), alike=False)
+    numbers: tuple[int, ...] = ()
+    if op.nodes:
+        numbers = tuple(i for i, kind in enumerate(kinds) if not isinstance(kind, tuple) and i not in op.numbers)
+    reads = saved_by(op, complex=computed.dtype.is_complex)
+    kept = {slot for need, read in zip(needed, reads, strict=True) if need for slot in read}
+    places = tuple(i in kept for i in range(op.arity + 1)) if any(reads) else ()
+    types = {kind[0] for kind in kinds if isinstance(kind, tuple)}
+    return Recipe(computed, result, node_class(op, computed, numbers=numbers), places, types == {computed, result})
+
+
 def apply_elementwise(op: Op, operands: tuple[Any, ...], out: Tensor | None = None) -> Tensor:
     """``op`` on Tensors and numbers, recorded if gradients can flow; ``out`` is a Tensor to write into."""
     values: list[Any] = []
-    tensors: list[Tensor] = []
-    shape: tuple[int, ...] = ()
+    kinds: list[Kind] = []
+    needed: list[bool] = []
+    shape: tuple[int, ...] | None = None
+    alike = True
     for position, value in enumerate(operands):
         if not isinstance(value, Tensor) or position in op.numbers:
             if not isinstance(value, Tensor) and hasattr(value, "_apply_op"):  # it grows a formula
                 return value._apply_op(op, operands, {} if out is None else {"out": out})  # type: ignore[no-any-return]
             value = as_operand(op, position, value)  # noqa: PLW2901
         values.append(value)
-        if isinstance(value, Tensor):
-            tensors.append(value)
-            if value._shape != shape:
-                shape = shapes.broadcast(shape, value._shape)
-    if not tensors:
+        if not isinstance(value, Tensor):
+            kinds.append(value.__class__)
+            needed.append(False)
+            continue
+        kinds.append((value._type, not value._shape))
+        needed.append(value._node is not None)
+        if shape is None:
+            shape = value._shape
+        elif value._shape != shape:
+            shape, alike = shapes.broadcast(shape, value._shape), False
+    if shape is None:
         raise TypeError(op.strange(0, operands[0]))
     for check in op.check, op.check_dtypes:
         if check is not None:
             check(*values)
-    computed, result = types_of(op, tuple([kind_of(value) for value in values]), get_default_dtype())
+    recorded = modes.grad and out is None
+    found = recipe(op, tuple(kinds), tuple(needed) if recorded else (), get_default_dtype())
+    computed, result = found.computed, found.result
     raw = [_raw(value, computed) for value in values]
     if out is not None:
+        tensors = [value for value in values if isinstance(value, Tensor)]
         if out._type.device is not computed.device:
             common_device(op, map(kind_of, (*tensors, out)))
         writes.check_out(op.title, out, tensors, result.dtype, shape)
@@ -135,10 +175,12 @@ def apply_elementwise(op: Op, operands: tuple[Any, ...], out: Tensor | None = No
     with computed.backend.Scope(computed.device):
         y = computed.backend.compute(op, raw, computed.dtype, result.dtype)
     out = wrap(y, result, shape)
-    if modes.grad and op.partials is not None and result.dtype.category >= FLOAT:
-        parents = tuple([v._edge if isinstance(v, Tensor) and v._node is not None else None for v in values])
-        if any([parent is not None for parent in parents]):  # noqa: C419  a list is faster
-            record_elementwise(op, computed, parents, values, raw, out)
+    if found.node is not None:
+        node = record_elementwise(found, values, raw, out)
+        if not (alike and found.alike):
+            node.fit = fits(values, out, computed)
+        parents = [value._edge if need else None for need, value in zip(needed, values, strict=True)]
+        finish(node, tuple(parents), out)
     return out
 
 
@@ -151,31 +193,12 @@ def _raw(value: Any, computed: Type) -> Any:
     return computed.backend.scalar(value.array.item(), computed.dtype)  # a 0-d CPU tensor beside CUDA ones
 
 
-@lru_cache(maxsize=4096)
-def recording(
-    op: Op, computed: Type, needed: tuple[bool, ...], numbers: tuple[int, ...]
-) -> tuple[type[ArrayNode], tuple[bool, ...]]:
-    """The class of the nodes of ``op``, and which operands, and whether the result, the node keeps.
-
-    It keeps what the cotangents of the ``needed`` operands read; the latter is () if none reads anything.
-    """
-    reads = saved_by(op, complex=computed.dtype.is_complex)
-    kept = {slot for need, read in zip(needed, reads, strict=True) if need for slot in read}
-    places = tuple(i in kept for i in range(op.arity + 1)) if any(reads) else ()
-    return node_class(op, computed, numbers=numbers), places
-
-
-def record_elementwise(
-    op: Op, computed: Type, parents: tuple[Any, ...], values: list[Any], raw: list[Any], out: Tensor
-) -> None:
-    """Give ``out`` a node that keeps what the cotangents of ``parents`` read."""
-    numbers: tuple[int, ...] = ()
-    if op.nodes:
-        numbers = tuple(i for i, v in enumerate(values) if not isinstance(v, Tensor) and i not in op.numbers)
-    made, kept = recording(op, computed, tuple([parent is not None for parent in parents]), numbers)
-    node = made()
+def record_elementwise(found: Recipe, values: list[Any], raw: list[Any], out: Tensor) -> ArrayNode:
+    """A node that keeps what the cotangents read of the operands and of the result ``out``."""
+    assert found.node is not None
+    node = found.node()
     node.saved = node.counters = ()
-    if kept:
+    if kept := found.kept:
         arrays, tensors = (*raw, out.array), (*values, out)
         node.saved = tuple([array if keep else None for keep, array in zip(kept, arrays, strict=True)])
         counters = node.counters = tuple(
@@ -186,8 +209,7 @@ def record_elementwise(
         )
         if any([counter.count for counter in counters]):  # noqa: C419  a list is faster
             node.expected = tuple([counter.count for counter in counters])
-    node.fit = fits(values, out, computed)
-    finish(node, parents, out)
+    return node
 
 
 def fits(values: list[Any], out: Tensor, computed: Type) -> tuple[Any, ...] | None:

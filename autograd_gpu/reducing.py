@@ -26,7 +26,13 @@ def _over(x: Symbol, dim: Shape | None) -> int | None:
         trace.axes = trace.axes or 1
         return 1
     last = dims == tuple(range(ndim - count, ndim))
-    if count and last and not x.gone and x._shape[ndim - count :] == trace.domain[-count:] and trace.axes in (None, count):
+    if (
+        count
+        and last
+        and not x.gone
+        and x._shape[ndim - count :] == trace.domain[-count:]
+        and trace.axes in (None, count)
+    ):
         trace.axes = count
         return 2
     if last and all(x._shape[d] == 1 for d in dims):
@@ -123,3 +129,12 @@ def _norm(x: Any, ord: float, dim: Shape, keepdim: bool) -> Any:
     if ord in (inf, -inf):
         return _reduced("max" if ord > 0 else "min", size, dim, keepdim)
     return x.trace.refuse(f"it takes the norm of order {ord}; known are 1, 2, inf and -inf")
+
+
+@rule("squeeze", "squeeze_dims")
+def _squeezed(x: Symbol, dim: Shape | int) -> Symbol:
+    dims = dim if isinstance(dim, tuple) else (dim,)
+    dims = tuple(d for d in sorted(dims) if x._shape[d] == 1)
+    if dims != tuple(range(x.ndim - len(dims), x.ndim)):
+        x.trace.refuse(f"it takes axes {list(dims)} of shape {list(x._shape)} away")
+    return _kept(x, dims, keepdim=False)

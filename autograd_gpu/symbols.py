@@ -15,6 +15,7 @@ from .errors import FusionError
 from .fused import Fused
 from .fusion.expr import ONE, ZERO, Expr, as_expr, slot, slots
 from .fusion.reductions import UNIFORM
+from .modes import modes
 from .nodes import describe
 from .op import COMPARISONS, METHODS, OPERATORS, PUBLIC, TABLE, UNARY, Op, Operation
 from .record import Kind, types_of
@@ -74,6 +75,7 @@ class Trace:
         self.op, self.domain, self.of, self.numbers = op, domain, of, numbers
         self.axes = axes  # how many of the last axes of the domain are a row, once that is known
         self.by_row = by_row  # operands that have a value for each row, without these axes
+        self.grad = modes.grad  # what the function computes under no_grad() has no gradient
         self.dtypes: list[dtype] = []  # asked for besides those of the operands
         self.drawn: list[Drawn] = []  # operands after the others; a seed and a draw are two
 
@@ -95,7 +97,10 @@ class Symbol:
 
     __slots__ = ("_shape", "_type", "expr", "gone", "trace")
     __hash__ = None  # type: ignore[assignment]
+
     def __init__(self, trace: Trace, expr: Expr, shape: Shape, type_: Type, gone: int = 0) -> None:
+        if trace.grad and not modes.grad and type_.dtype.category >= FLOAT:
+            expr = Expr(TABLE.stopped, expr)
         self.trace, self.expr, self._shape, self._type, self.gone = trace, expr, shape, type_, gone
 
     @staticmethod
@@ -144,6 +149,10 @@ class Symbol:
 
     def numel(self) -> int:
         return prod(self._shape)
+
+    def stride(self) -> Shape:
+        """Those of a tensor whose elements lie one after the other."""
+        return tuple(prod(self._shape[i + 1 :]) for i in range(self.ndim))
 
     def is_floating_point(self) -> bool:
         return self.dtype.is_floating_point
@@ -204,6 +213,9 @@ class Symbol:
         trace.drawn.append(Drawn(shape, float(keep), self._type, like))
         return Symbol(trace, slot(first), size, self._type, self.gone)
 
+    def __pos__(self) -> "Symbol":
+        return self
+
     def _like(self, expr: Expr, type_: Type | None = None) -> "Symbol":
         return Symbol(self.trace, expr, self._shape, type_ or self._type, self.gone)
 
@@ -226,7 +238,10 @@ class Number:
             self.trace.refuse("it asks how many elements there are")
         raise Retrace(None, fixed=frozenset(self.trace.of[n] for n in read))
 
-    __bool__ = __float__ = __int__ = __index__ = __complex__ = __round__ = __format__ = _decide
+    __bool__ = __float__ = __int__ = __index__ = __complex__ = __round__ = _decide
+
+    def __pos__(self) -> "Number":
+        return self
 
 
 def _operator(name: str, *, swap: bool = False) -> Callable[..., Any]:
@@ -242,7 +257,7 @@ def _quotient(self: Any, other: Any) -> Any:
     return TABLE.mul(TABLE.reciprocal(self), other)
 
 
-def _refuse_writing(self: Any, *_: Any) -> NoReturn:
+def _refuse_writing(self: Symbol, _: Any) -> NoReturn:
     self.trace.refuse("it writes to a tensor in place; x = x + y makes another")
 
 
@@ -250,12 +265,9 @@ for _python, _name in {**OPERATORS, **COMPARISONS, **UNARY}.items():
     for _class in (Symbol, Number):
         setattr(_class, f"__{_python}__", _operator(_name))
         if _python in OPERATORS:
-            setattr(_class, f"__r{_python}__", _operator(_name, swap=True))
+            setattr(_class, f"__r{_python}__", _quotient if _name == "div" else _operator(_name, swap=True))
     if _python in OPERATORS:
         setattr(Symbol, f"__i{_python}__", _refuse_writing)
-for _class in (Symbol, Number):
-    setattr(_class, "__rtruediv__", _quotient)
-    setattr(_class, "__pos__", lambda self: self)
 
 
 # --- elementwise operations --------------------------------------------------------------------------------

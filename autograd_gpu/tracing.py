@@ -10,7 +10,7 @@ from .backends import Type
 from .dtypes import FLOAT, REDUCED, combine, dtype, float32, get_default_dtype, int64, promote_types
 from .errors import FusionError, ShapeError
 from .fused import Fused
-from .fused_node import FusedNode, Kind, View, node_class
+from .fused_node import FusedNode, Kind, Setting, View, live, node_class
 from .fusion.expr import Expr, slot
 from .fusion.interpret import level_of_shape, naturals
 from .fusion.program import Program, program
@@ -30,12 +30,13 @@ class Traced:
 
     forward: Program  # its roots are the results and what else the node keeps
     node: type[FusedNode] | None  # None where no gradient flows
+    setting: Setting | None  # of the node
+    fit: tuple[tuple[Type, Shape] | None, ...]  # of the node
     of: tuple[int, ...]  # the arguments that are operands
     drawn: tuple[Drawn, ...]  # further operands
-    views: tuple[View | None, ...]  # by slot of the node
+    views: tuple[View | None, ...]  # of the operands; () if there are none
+    results: tuple[tuple[Type, Shape, View | None], ...]
     domain: Shape
-    types: tuple[Type, ...]  # of the results
-    shapes: tuple[Shape, ...]
     several: bool
     moved: bool  # whether a 0-d tensor on the CPU is beside others on a device
 
@@ -212,48 +213,52 @@ def called(op: Fused, arguments: tuple[Any, ...]) -> Call:
 def traced(op: Fused, arguments: tuple[Any, ...], needed: tuple[bool, ...]) -> Traced:
     """``op`` for arguments of the shapes and types of these, of which the ``needed`` ones need gradients."""
     call = called(op, arguments)
-    computed, results, views = call.computed, call.results, call.views()
-    node, extras = None, tuple[Expr, ...]()
-    needs = [n < len(call.of) and needed[call.of[n]] for n in range(len(call.inputs))]
-    if any(needs) and any(value.dtype.category >= FLOAT for value in results):
+    computed, results, views, count = call.computed, call.results, call.views(), len(call.inputs)
+    kept = tuple((live(v.expr), level, v.dtype) for v, level in zip(results, call.at, strict=True))
+    shapes = tuple(call.tensors[n]._shape if n in call.tensors else () for n in range(count))
+    node, setting, extras = None, None, tuple[Expr, ...]()
+    needs = [n < len(call.of) and needed[call.of[n]] for n in range(count)]
+    if any(needs) and any(d.category >= FLOAT for _, _, d in kept):
         parts = call.cotangents()
+        floating = tuple(n for n, tensor in call.tensors.items() if tensor.dtype.category >= FLOAT)
+        stored = float32 if kept[0][2] in REDUCED else kept[0][2]
         kind = Kind(
             op,
             tuple(parts.get(n) if need else None for n, need in enumerate(needs)),
-            tuple((value.expr, level, value.dtype) for value, level in zip(results, call.at, strict=True)),
+            kept,
             call.inputs,
             tuple(call.levels.values()),
             computed,
             call.axes,
-            call.device.type == "cuda",
-            not (
-                call.several
-                or any(views)
-                or computed is not (float32 if results[0].dtype in REDUCED else results[0].dtype)
-            ),
-            tuple(n for n in range(len(call.inputs)) if n not in call.tensors),
-            tuple(call.of.index(i) if i in call.of else None for i in op.counted) or tuple(call.tensors),
+            planned=call.device.type == "cuda",
+            composed=not call.several and not any(views) and computed is stored,
+            hidden=tuple(n for n in range(count) if n not in call.tensors),
+            edges=tuple(call.of.index(i) if i in call.of else None for i in op.counted) or floating,
         )
         node = node_class(kind)
         extras = node.extras
+        setting = Setting(node, call.domain, shapes, (*views, *(None for _ in extras), *views[count:]))
     forward = program(
-        (*(value.expr for value in results), *extras),
+        (*(formula for formula, _, _ in kept), *extras),
         (*call.at, *(levels(extra, call.levels)[extra] for extra in extras)),
         call.inputs,
-        (*(value.dtype for value in results), *(computed for _ in extras)),
+        (*(d for _, _, d in kept), *(computed for _ in extras)),
         computed,
         call.axes,
         op.name,
     )
+    own = results[0]._type, call.domain
+    types = [(call.tensors[n]._type, shapes[n]) if n in call.tensors else own for n in range(count)]
     return Traced(
         forward,
         node,
+        setting,
+        tuple(None if kind == own else kind for kind in types),
         call.of,
         tuple(call.trace.drawn),
-        (*views, *(None for _ in extras), *views[len(call.inputs) :]),
+        views[:count] if any(views[:count]) else (),
+        tuple((v._type, s, view) for v, s, view in zip(results, call.shapes_of_results(), views[count:], strict=True)),
         call.domain,
-        tuple(value._type for value in results),
-        call.shapes_of_results(),
         call.several,
         any(tensor._type.device is not call.device for tensor in call.tensors.values()),
     )

@@ -41,10 +41,14 @@ class Source:
         """Class indices."""
         return self.library.from_numpy(self.rng.integers(classes, size=count)).to(self.device)
 
-    def adam(self, parameters: list[Any]) -> Any:
-        """The optimizer as it comes on a CUDA device, where torch chooses its foreach form."""
-        options = {"foreach": True} if self.library.__name__ == "torch" else {}
-        return self.library.optim.Adam(parameters, **options)
+    def optimizer(self, name: str, parameters: list[Any], **options: float) -> Any:
+        """An optimizer as it comes on a CUDA device, where torch chooses its foreach form."""
+        form = {"foreach": True} if self.library.__name__ == "torch" else {}
+        return getattr(self.library.optim, name)(parameters, **options, **form)
+
+    def fuse(self, function: Any) -> Any:
+        """``function`` as one operation where the library has that."""
+        return function if self.library.__name__ == "torch" else self.library.fuse(function)
 
 
 # Single operations.
@@ -75,9 +79,10 @@ def multiply_add(torch: Any, F: Any, new: Source, elements: int) -> Passes:
 def bias_gelu(torch: Any, F: Any, new: Source, rows: int, columns: int) -> Passes:
     """Both gradients."""
     x, bias, g = new.leaf(rows, columns), new.leaf(columns), new(rows, columns)
+    activation = new.fuse(lambda x, bias: F.gelu(x + bias, approximate="tanh"))
     while True:
         yield "forward"
-        y = F.gelu(x + bias, approximate="tanh")
+        y = activation(x, bias)
         yield "backward"
         y.backward(g)
 
@@ -105,9 +110,10 @@ def cross_entropy(torch: Any, F: Any, new: Source, rows: int, classes: int) -> P
 def dropout_residual(torch: Any, F: Any, new: Source, rows: int, columns: int) -> Passes:
     """The gradient of the dropped branch; that of the other is ``g`` itself."""
     x, h, g = new(rows, columns), new.leaf(rows, columns), new(rows, columns)
+    residual = new.fuse(lambda x, h: x + F.dropout(h, 0.1))
     while True:
         yield "forward"
-        y = x + F.dropout(h, 0.1)
+        y = residual(x, h)
         yield "backward"
         y.backward(g)
 
@@ -127,7 +133,7 @@ def adam(torch: Any, F: Any, new: Source, width: int, count: int) -> Passes:
     shapes = [(width, width), (width,), (width // 2, 3, 5), (4 * width,), (1,)]
     parameters = [new.leaf(*shapes[i % len(shapes)]) for i in range(count)]
     gradients = [new(*p.shape) for p in parameters]
-    optimizer = new.adam(parameters)
+    optimizer = new.optimizer("Adam", parameters)
     while True:
         yield "step"
         for p, g in zip(parameters, gradients, strict=True):
@@ -143,13 +149,12 @@ def digits(torch: Any, F: Any, new: Source, batch: int, hidden: int) -> Passes:
     images, labels = new(20 * batch, 64), new.labels(20 * batch, 10)
     chosen = new.labels(batch, 20 * batch)
     w1, b1, w2, b2 = new.weights(64, hidden), new.leaf(hidden), new.weights(hidden, 10), new.leaf(10)
+    optimizer = new.optimizer("SGD", [w1, b1, w2, b2], lr=0.5)
     while True:
         yield "step"
         scores = torch.relu(images[chosen] @ w1 + b1) @ w2 + b2
         F.cross_entropy(scores, labels[chosen]).backward()
-        with torch.no_grad():
-            for p in (w1, b1, w2, b2):
-                p.sub_(0.5 * p.grad)
+        optimizer.step()
 
 
 def transformer(torch: Any, F: Any, new: Source, batch: int, tokens: int, heads: int) -> Passes:
@@ -160,7 +165,7 @@ def transformer(torch: Any, F: Any, new: Source, batch: int, tokens: int, heads:
     qkv = new.weights(3 * width, width)
     sizes = [(width, width), (4 * width, width), (width, 4 * width)]
     projection, up, down = [(new.weights(*size), new.leaf(size[0])) for size in sizes]
-    optimizer = new.adam(new.leaves[1:])
+    optimizer = new.optimizer("Adam", new.leaves[1:])
     while True:
         yield "forward"
         parts = F.linear(F.layer_norm(x, (width,), *norm1), qkv).reshape(batch, tokens, 3, heads, 64)
@@ -180,7 +185,7 @@ def unet(torch: Any, F: Any, new: Source, batch: int, channels: int, side: int) 
     """Residual blocks at three resolutions, down and up again, with skip connections; convolutions are 1 × 1."""
     image, target = new(batch, channels, side, side), new(batch, channels, side, side)
     blocks = [(new.weights(channels, channels), new.leaf(channels), new.leaf(channels)) for _ in range(5)]
-    optimizer = new.adam(new.leaves)
+    optimizer = new.optimizer("Adam", new.leaves)
 
     def block(x: Any, weights: Any, scale: Any, shift: Any) -> Any:
         mixed = torch.bmm(weights.expand(batch, -1, -1), x.reshape(batch, channels, -1)).reshape(x.shape)

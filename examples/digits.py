@@ -18,6 +18,8 @@ import numpy as np
 import autograd_gpu as ag
 import autograd_gpu.nn.functional as F
 from autograd_gpu import Tensor
+from autograd_gpu.optim import SGD
+from autograd_gpu.optim.lr_scheduler import LambdaLR
 
 DATA = Path(__file__).parent / "data" / "digits.npz"
 HELD_OUT = 360  # of 1797 images
@@ -49,17 +51,16 @@ def network(x: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor) -> Tensor
     return ag.relu(x @ w1 + b1) @ w2 + b2
 
 
-def train_epoch(params: list[Tensor], images: Tensor, labels: Tensor, size: int, lr: float) -> list[float]:
+def train_epoch(optimizer: SGD, images: Tensor, labels: Tensor, size: int) -> list[float]:
     """One pass over the images in random order; the losses stay on the device until its end."""
+    params = optimizer.param_groups[0]["params"]
     noisy = images + NOISE * ag.randn_like(images)
     losses = []
     for batch in ag.randperm(len(labels)).to(images.device).split(size):
+        optimizer.zero_grad()
         loss = F.cross_entropy(network(noisy[batch], *params), labels[batch])
         loss.backward()
-        with ag.no_grad():
-            for p in params:
-                p.sub_(lr * p.grad)
-                p.grad = None
+        optimizer.step()
         losses.append(loss.detach())
     return ag.stack(losses).tolist()  # the only wait for the device
 
@@ -128,10 +129,13 @@ def main() -> None:
     print(f"device: {images.device} ({name})")
     print(f"data: {len(labels)} training images, {len(test_labels)} held out; {count} parameters")
 
+    optimizer = SGD(params, lr=args.lr)
+    schedule = LambdaLR(optimizer, lambda epoch: 1 - epoch / args.epochs)
     history, seconds = [], 0.0
     for epoch in range(args.epochs):
         start = time.perf_counter()
-        losses = train_epoch(params, images, labels, args.batch_size, args.lr * (1 - epoch / args.epochs))
+        losses = train_epoch(optimizer, images, labels, args.batch_size)
+        schedule.step()
         seconds += time.perf_counter() - start
         history.append(losses)
         score = accuracy(params, test_images, test_labels)

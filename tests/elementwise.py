@@ -15,6 +15,7 @@ DIFFERENTIABLE = [op for op in OPS if op.partials not in (None, NotImplemented)]
 # Rows that are another function, or other arguments of one, in torch.
 TORCH = {
     "zero": "torch.zeros_like({0})",
+    "stopped": "{0}.detach()",
     "add_scaled": "torch.add({0}, {1}, alpha={2})",
     "sub_scaled": "torch.sub({0}, {1}, alpha={2})",
     "rsub_scaled": "torch.rsub({0}, {1}, alpha={2})",

@@ -30,6 +30,11 @@ class Loss(NamedTuple):
         positional = operands[: len(operands) - len(named)]
         return getattr(functional, self.name)(*positional, **named, **self.options, reduction=reduction)
 
+    @property
+    def node(self):
+        """Whether torch's node has the operands of ours: it has several nodes for the others, of which we have one."""
+        return self.name not in ("l1_loss", "kl_div") and self.options.get("beta") != 0
+
 
 DRAWN = {
     "n": lambda rng, shape: rng.normal(size=shape),
@@ -78,14 +83,27 @@ def reducing(loss: Loss, reduction: str) -> Any:
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("shape", [(4, 3), (5,), (2, 0)], ids=str)
 def test_value_and_two_derivatives_are_torchs(loss, reduction, shape, rng):
-    check(reducing(loss, reduction), drawn(loss, shape, rng), rng, constant=loss.constant)
+    check(reducing(loss, reduction), drawn(loss, shape, rng), rng, constant=loss.constant, node=loss.node)
+
+
+@pytest.mark.parametrize("loss", [loss for loss in LOSSES if not loss.node], ids=lambda loss: str(loss[:3]))
+@pytest.mark.parametrize("reduction", [*REDUCTIONS, "batchmean"])
+def test_the_node_is_called_as_the_last_of_torchs(loss, reduction, rng):
+    torch = pytest.importorskip("torch")
+    if reduction == "batchmean" and loss.name != "kl_div":
+        pytest.skip("is one of kl_div's")
+    losses = [
+        loss(functional, *(make(x, requires_grad=True) for x in drawn(loss, (2, 3), rng)), reduction=reduction)
+        for functional, make in ((F, ours), (torch.nn.functional, theirs))
+    ]
+    assert losses[0].grad_fn.name() == losses[1].grad_fn.name()
 
 
 @every_loss
 def test_of_one_number(loss, rng):
     if loss.name == "triplet_margin_loss":
         pytest.skip("needs vectors")
-    check(loss, drawn(loss, (), rng), rng, constant=loss.constant)
+    check(loss, drawn(loss, (), rng), rng, constant=loss.constant, node=loss.node)
 
 
 @every_loss
@@ -94,7 +112,8 @@ def test_on_the_device_in_single_precision(loss, reduction, device, rng):
     if device == "cuda" and reduction == "sum":
         pytest.skip("its kernels are those of the mean")
     arrays = drawn(loss, (4, 3), rng)
-    check(reducing(loss, reduction), arrays, rng, device, "float32", orders=1, constant=loss.constant, scale=5)
+    options = {"constant": loss.constant, "scale": 5, "node": loss.node}
+    check(reducing(loss, reduction), arrays, rng, device, "float32", orders=1, **options)
 
 
 @every_loss
@@ -104,7 +123,8 @@ def test_in_half_precision(loss, dtype, device, rng):
         pytest.skip("its kernels are much like those of these two")
     if loss.name in ("kl_div", "gaussian_nll_loss", "poisson_nll_loss", "triplet_margin_loss", "l1_loss"):
         pytest.skip("rounds after each of its operations, here and in torch")
-    check(loss, drawn(loss, (4, 3), rng), rng, device, dtype, orders=1, constant=loss.constant, scale=2)
+    options = {"constant": loss.constant, "scale": 2, "node": loss.node}
+    check(loss, drawn(loss, (4, 3), rng), rng, device, dtype, orders=1, **options)
 
 
 @every_loss
@@ -131,7 +151,7 @@ def test_both_passes_stay_on_the_device(loss, rng):
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 def test_weights_of_elements(name, reduction, rng):
     arrays = [rng.normal(size=(3, 2)), rng.normal(size=(3, 2)), rng.uniform(0.5, 2, (3, 2))]
-    check(lambda f, x, t, w: getattr(f, name)(x, t, weight=w, reduction=reduction), arrays, rng)
+    check(lambda f, x, t, w: getattr(f, name)(x, t, weight=w, reduction=reduction), arrays, rng, node=False)
     with pytest.raises(ValueError, match=r"^Weights and input must have the same size\.$"):
         getattr(F, name)(ag.zeros(3, 2), ag.zeros(3, 2), weight=ag.zeros(2))
 
@@ -145,7 +165,7 @@ def test_shapes_broadcast_with_a_warning(loss, rng):
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        check(loss, [rng.normal(size=(2, 3)), rng.normal(size=3)], rng)
+        check(loss, [rng.normal(size=(2, 3)), rng.normal(size=3)], rng, node=loss.node)
     with pytest.warns(UserWarning, match=text.replace("torch", "autograd_gpu")):
         loss(F, ours(np.ones((2, 3))), ours(np.ones(3)))
 
@@ -173,7 +193,7 @@ def test_older_arguments(options, rng):
 
 def test_batchmean_is_the_definition(rng):
     arrays = [rng.normal(size=(4, 3)), rng.uniform(0.1, 1, (4, 3))]
-    check(lambda f, x, t: f.kl_div(x, t, reduction="batchmean"), arrays, rng)
+    check(lambda f, x, t: f.kl_div(x, t, reduction="batchmean"), arrays, rng, node=False)
     with pytest.warns(UserWarning, match="'batchmean' divides only by the batch size, and aligns with"):
         F.kl_div(ag.zeros(2), ag.ones(2))
 
@@ -219,7 +239,7 @@ def test_large_logits_do_not_overflow(x, rng):
 def test_special_values_of_the_difference(loss, rng):
     x = np.array([np.nan, np.inf, -np.inf, np.inf, 1.0, 0.3, 0.4, -0.0, 1e300])
     t = np.array([0.0, 0.0, 0.0, np.inf, 0.0, 0.0, 0.0, 0.0, 0.0])
-    check(reducing(loss, "none"), [x, t], rng, orders=1)
+    check(reducing(loss, "none"), [x, t], rng, orders=1, node=loss.node)
 
 
 # --- what is refused -------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """CuPy: arrays on a CUDA device."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -9,12 +10,12 @@ import cupyx
 import numpy as np
 
 from ..devices import device
-from ..dtypes import INT, REDUCED, dtype, float32
+from ..dtypes import INT, dtype
 from ..dtypes import of as dtype_of
 from ..errors import MissingCuda
+from . import Device, _numpy
 from . import _cupy_index as indexing  # noqa: F401  a part of this backend
 from . import _cupy_multi as multi  # noqa: F401  a part of this backend
-from . import Device, _numpy
 from ._cupy_matmul import matmul as matmul  # noqa: PLC0414  a part of this backend
 from ._philox import Philox as Stream  # noqa: F401  a part of this backend
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 xp = cupy
 is_array = cupy.ndarray.__instancecheck__
 DEVICES = cupy.cuda.runtime.getDeviceCount()
+DEFAULT_STREAMS = (cupy.cuda.Stream.null.ptr, cupy.cuda.Stream.ptds.ptr)  # of the device, of the thread
 
 _CTYPES = {
     "bool": "bool", "uint8": "unsigned char", "int8": "signed char", "int16": "short", "int32": "int",
@@ -36,9 +38,15 @@ def device_of(array: Any) -> device:
     return device("cuda", array.device.id)
 
 
+current = cupy.cuda.runtime.getDevice  # the number of the current device
+
+
 def Scope(where: device) -> Any:  # noqa: N802  makes a CuPy class
     """A context in which ``where`` is the current device."""
-    return cupy.cuda.Device(where.index)
+    return _HERE if current() == where.index else cupy.cuda.Device(where.index)
+
+
+_HERE = nullcontext()
 
 
 def resolve(where: device) -> device:
@@ -63,9 +71,6 @@ def raw_kernel(text: str, name: str) -> Any:
 def kernels_made() -> int:
     """How many kernels were made so far."""
     return kernel.cache_info().misses + raw_kernel.cache_info().misses
-
-
-current = cupy.cuda.runtime.getDevice  # the number of the current device
 
 
 @cache
@@ -146,3 +151,21 @@ def shares_memory(x: Any, y: Any) -> bool:
 def addresses(array: Any) -> tuple[int, int]:
     """Where the first element of ``array`` lies, and where the memory begins that it views."""
     return array.data.ptr, array.data.mem.ptr
+
+
+def side_stream() -> Any:
+    """The current stream, None if it is the default one."""
+    stream = cupy.cuda.get_current_stream()
+    return None if stream.ptr in DEFAULT_STREAMS else stream
+
+
+@contextmanager
+def following(stream: Any) -> Iterator[None]:
+    """Inside, ``stream`` is current, after what the current one has to do before; which then waits for it."""
+    before = cupy.cuda.get_current_stream()
+    stream.wait_event(before.record())
+    try:
+        with stream:
+            yield
+    finally:
+        before.wait_event(stream.record())

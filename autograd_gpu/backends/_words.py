@@ -39,7 +39,6 @@ template <> __device__ inline double unit<double>(unsigned int high, unsigned in
 """
 
 
-
 class Word(int):
     """A seed, or the number of a draw: programs take it as the integer that it is, other numbers as fractions."""
 

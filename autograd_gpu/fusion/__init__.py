@@ -2,7 +2,7 @@
 
 On a CUDA device, operations and backward passes run by programs: ``stats()`` counts them, ``explain(loss)`` shows
 them, ``fuse("off")`` differentiates node by node, ``fuse("check")`` compares each with double precision, and
-``nvtx()`` names them for NVIDIA's profilers.
+``nvtx()`` names them for NVIDIA's profilers. On the CPU, those on large arrays are compiled: see ``compiling``.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,10 +13,11 @@ from typing import Any
 from ..modes import modes
 from . import forward  # noqa: F401  what arrays on a device are computed with
 from .kernels import kernels_made
+from .native import compiling
 from .stats import STATS, Stats
 from .watch import Check, Ranges, watching
 
-__all__ = ["Stats", "explain", "fuse", "nvtx", "stats"]
+__all__ = ["Stats", "compiling", "explain", "fuse", "nvtx", "stats"]
 
 explain: Callable[..., Any]  # explaining.py, which knows Tensors, fills this in
 

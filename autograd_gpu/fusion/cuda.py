@@ -147,7 +147,8 @@ class Source:
 
     def prelude(self, *, shuffles: bool) -> str:
         """What comes before the kernel: types, and the functions that its formulas call."""
-        is_complex = any(d is not None and d.category == COMPLEX for d in (*self.inputs, self.computed))
+        dtypes = *self.inputs, self.computed, *(output.dtype for output in self.outputs)
+        is_complex = any(d is not None and d.is_complex for d in dtypes)
         return "\n".join(
             [
                 (COMPLEX_HEADER if is_complex else NO_COMPLEX) + PRELUDE,
@@ -198,6 +199,15 @@ __device__ __forceinline__ scalar reduce{i}(scalar x) {{
 """
 
 
-def indented(lines: Iterable[str], depth: int = 1) -> str:
-    """``lines``, moved to the right."""
-    return "\n".join("    " * depth + line for line in lines)
+def joined(lines: Iterable[str]) -> str:
+    """Lines as one text."""
+    return "\n".join(lines)
+
+
+def laid_out(text: str) -> str:
+    """``text`` with each line moved to the right by the braces that are open there, and no line empty."""
+    depth, result = 0, []
+    for line in filter(None, map(str.strip, text.splitlines())):
+        result.append("    " * (depth - line.startswith("}")) + line)
+        depth += line.count("{") - line.count("}")
+    return "\n".join(result) + "\n"

@@ -3,11 +3,12 @@
 ``run`` looks up what was prepared for arrays of these shapes and strides; nothing of it is done twice.
 """
 
-from collections.abc import Callable, Sequence
-from functools import lru_cache, reduce
+from collections.abc import Sequence
+from functools import cache, lru_cache, reduce
 from typing import TYPE_CHECKING, Any
 
 from ..backends import cuda
+from ..dtypes import dtype
 from ..shapes import broadcast
 from .axes import dense
 from .lowering import Lowering, Spec
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from .program import Program
 
 Shape = tuple[int, ...]
+Prepared = tuple[list[float], list[Any], list[int]]  # numbers to add to the values, steps, results
 
 
 def spec_of(value: Any) -> Spec | None:
@@ -29,8 +31,8 @@ def spec_of(value: Any) -> Spec | None:
 @lru_cache(maxsize=4096)
 def prepare(
     program: "Program", specs: tuple[Spec | None, ...], domain: Shape | None, targets: tuple[Shape | None, ...], _: int
-) -> tuple[list[float], list[Callable[[list[Any]], None]], list[int]]:
-    """Numbers to add to the values, the steps that compute ``program`` on them, and the numbers of the results."""
+) -> Prepared:
+    """How ``program`` is computed on the current device ``_``."""
     if domain is None:
         domain = reduce(broadcast, (spec.shape for spec in specs if spec is not None))
     lowering = Lowering(program, specs, domain)
@@ -38,16 +40,53 @@ def prepare(
     return lowering.numbers, lowering.steps, results
 
 
+@lru_cache(maxsize=4096)
+def prepare_alike(
+    program: "Program", shape: Shape, domain: Shape | None, targets: tuple[Shape | None, ...], device: int
+) -> Prepared:
+    """What ``prepare`` returns where all arrays have one shape, are dense and begin at 16 bytes."""
+    spec = Spec(shape, dense(shape), aligned=True)
+    return prepare(program, tuple(kind and spec for kind in program.inputs), domain, targets, device)
+
+
+library = cache(cuda)  # looking for it takes longer than a launch
+
+
+def common_shape(kinds: tuple[dtype | None, ...], values: Sequence[Any]) -> Shape | None:
+    """The one shape of the ``values`` that have a dtype, if they are arrays, dense, and begin at 16 bytes."""
+    shape = None
+    ndarray = library().xp.ndarray
+    for kind, value in zip(kinds, values, strict=True):
+        if kind is not None:
+            if value.__class__ is not ndarray or not value._c_contiguous or value.data.ptr % 16:
+                return None
+            if shape is None:
+                shape = value.shape
+            elif value.shape != shape:
+                return None
+    return shape
+
+
 def prepared(
     program: "Program", values: Sequence[Any], domain: Shape | None, targets: Sequence[Shape | None]
-) -> tuple[list[float], list[Any], list[int]]:
+) -> Prepared:
     """What ``prepare`` returns for ``values``."""
-    specs = tuple([spec_of(value) for value in values])
-    return prepare(program, specs, domain, tuple(targets), cuda().current())
+    device = library().current()
+    if (shape := common_shape(program.inputs, values)) is not None:
+        return prepare_alike(program, shape, domain, tuple(targets), device)
+    return prepare(program, tuple([spec_of(value) for value in values]), domain, tuple(targets), device)
+
+
+def home_of(values: Sequence[Any]) -> int:
+    """The number of the device that the arrays among ``values`` are on."""
+    return next(value.data.device_id for value in values if hasattr(value, "data"))  # type: ignore[no-any-return]
 
 
 def run(program: "Program", values: Sequence[Any], domain: Shape | None, targets: Sequence[Shape | None]) -> list[Any]:
-    """What ``Program.run`` returns, of CuPy arrays and numbers."""
+    """What ``Program.run`` returns, of CuPy arrays and numbers, computed on the arrays' device."""
+    if (home := home_of(values)) != library().current():
+        with library().xp.cuda.Device(home):
+            return run(program, values, domain, targets)
     numbers, steps, results = prepared(program, values, domain, targets)
     held = [*values, *numbers]
     for step in steps:
@@ -59,7 +98,8 @@ def run_into(program: "Program", values: Sequence[Any], out: Any) -> Any:
     """Write the only root of ``program`` into the array ``out``, of its shape and dtype; return ``out``."""
     numbers, steps, (result,) = prepared(program, values, out.shape, (None,))
     held = [*values, *numbers]
-    if len(steps) == 1 and spec_of(out)[1] == dense(out.shape):  # type: ignore[index]
+    aligned = not out.data.ptr % 16 or any([value is out for value in values])  # noqa: C419  a list is faster
+    if len(steps) == 1 and out._c_contiguous and aligned:  # kernels count on it of what they do not read
         steps[0](held, [out])
     else:
         for step in steps:

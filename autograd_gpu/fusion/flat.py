@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from .codegen import statements
 from .cuda import (
@@ -13,11 +14,14 @@ from .cuda import (
     Source,
     block_reduction,
     combined,
-    indented,
+    joined,
+    laid_out,
     result_type,
     store,
 )
-from .reductions import Reduction
+
+if TYPE_CHECKING:
+    from .reductions import Reduction
 
 
 @dataclass(frozen=True)
@@ -51,27 +55,27 @@ class Flat:
         results = [f"{result_type(source, output)}& y{i}" for i, output in enumerate(source.outputs)]
         values = [f"const {kind} x{i}" for i, kind in enumerate(self.types)]
         parameters = [*source.parameters, "const long long elements"]
-        return f"""\
+        return laid_out(f"""\
 {source.prelude(shuffles=bool(self.sums) or CONSTANT in source.layouts)}
 template <typename T> struct alignas(sizeof(T) * {vector}) Several {{ T values[{vector}]; }};
 {"".join(block_reduction(i, reduction, threads) for i, _, reduction in self.sums)}
 __device__ __forceinline__ void compute({", ".join([*values, f"const {index} place", *results])}) {{
-{indented(self.formulas())}
+{joined(self.formulas())}
 }}
 
 extern "C" __global__ void __launch_bounds__({threads}) {source.name}({", ".join(parameters)}) {{
     const {index} step = ({index})gridDim.x * {threads * vector};
     {index} place = (({index})blockIdx.x * {threads} + threadIdx.x) * {vector};
-{indented(self.before())}
+{joined(self.before())}
     for (; place + {vector} <= elements; place += step) {{
-{indented(self.several(), 2)}
+{joined(self.several())}
     }}
     for (; place < elements; ++place) {{  // one thread has some left, fewer than {vector}
-{indented(self.one("place", lambda i: f"in{i}[place]", lambda i, output: store(i, output, "place", f"y{i}")), 2)}
+{joined(self.one("place", lambda i: f"in{i}[place]", lambda i, output: store(i, output, "place", f"y{i}")))}
     }}
-{indented(self.finish())}
+{joined(self.finish())}
 }}
-"""
+""")
 
     def formulas(self) -> Iterator[str]:
         """The roots ``y0 ...`` of the values ``x0 ...`` of one place."""

@@ -9,8 +9,9 @@ from .. import backends
 from ..backends import cuda
 from ..dtypes import REDUCED, dtype, float32
 from ..dtypes import of as dtype_of
+from ..modes import modes
 from ..op import Op
-from .device import run_into
+from .device import run, run_into
 from .expr import Expr, slot
 from .launch import kind_of
 from .program import Program, program
@@ -31,7 +32,8 @@ def compute(op: Op, operands: tuple[Any, ...], computed: dtype, result: dtype, o
     """``op`` on operands cast to ``computed`` inside its kernel, the result cast to ``result`` or to ``out``'s."""
     kinds = tuple([kind_of(operand) for operand in operands])
     if out is None:
-        return elementwise(op, kinds, computed, result).run(operands)[0]
+        made = elementwise(op, kinds, computed, result)
+        return (made.run(operands) if modes.watch is not None else run(made, operands, None, (None,)))[0]
     made = elementwise(op, kinds, computed, dtype_of(out.dtype))
     shares = cuda().shares_memory
     if any(kind is not None and x is not out and shares(x, out) for kind, x in zip(kinds, operands, strict=True)):
@@ -51,7 +53,9 @@ def total(x: Any, axes: Shape | None, *, keepdims: bool, dtype: Any) -> Any:
     target = tuple(1 if axes is None or i in axes else size for i, size in enumerate(x.shape))
     kind, wide = dtype_of(x.dtype), dtype_of(np.dtype(dtype))
     (y,) = copy(kind, wide, wide).run((x,), x.shape, (target,))
-    return y if keepdims else y.reshape(tuple(size for i, size in enumerate(x.shape) if not (axes is None or i in axes)))
+    return (
+        y if keepdims else y.reshape(tuple(size for i, size in enumerate(x.shape) if not (axes is None or i in axes)))
+    )
 
 
 backends.Device.compute = staticmethod(compute)

@@ -4,9 +4,9 @@ As NumPy's own, results have their axes in memory as the inputs have.
 """
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import inf, prod
 from typing import TYPE_CHECKING, Any
 
@@ -28,15 +28,21 @@ TILE = 1 << 22  # bytes of all that a tile is computed of and in
 
 def run(program: "Program", values: Sequence[Any], domain: Shape, targets: Sequence[Shape | None]) -> list[np.ndarray]:
     """What ``Program.run`` returns, of NumPy arrays and numbers."""
-    return modes.quiet(functions(program).run, values, domain, targets)  # type: ignore[no-any-return]
+    return modes.quiet(prepared(program, domain, tuple(targets)), values)  # type: ignore[no-any-return]
 
 
 def exactly(
     program: "Program", values: Sequence[Any], domain: Shape, targets: Sequence[Shape | None]
 ) -> list[np.ndarray]:
     """The same in double precision, which other roads are compared with."""
+    return run(precise(program), values, domain, targets)
+
+
+@lru_cache(maxsize=2048)
+def precise(program: "Program") -> "Program":
+    """``program`` in double precision."""
     wide = widest(program.computed)
-    return run(replace(program, computed=wide, outputs=(wide,) * len(program.outputs)), values, domain, targets)
+    return replace(program, computed=wide, outputs=(wide,) * len(program.outputs))
 
 
 def widest(computed: dtype) -> dtype:
@@ -58,13 +64,6 @@ def level_of_shape(shape: Shape, domain: Shape, axes: int) -> int:
     return ROW if len(shape) > axes and own != row and prod(own) == 1 else ELEMENT
 
 
-@lru_cache(maxsize=4096)
-def summed_axes(shape: Shape, target: Shape) -> tuple[int, ...]:
-    """The axes of ``shape`` along which ``target`` has size 1 or no axis."""
-    missing = len(shape) - len(target)
-    return tuple(i for i, n in enumerate(shape) if n != 1 and (i < missing or target[i - missing] == 1))
-
-
 @lru_cache(maxsize=2048)
 def functions(program: "Program") -> "Functions":
     """The functions of ``program``."""
@@ -84,19 +83,6 @@ class Functions:
         self.whole = program.axes if rows or ROW in program.levels else 0  # axes that no tile divides
         self.totals = any(isinstance(op, Reduction) and op.level == ALL for op in ops)
 
-    def run(self, values: Sequence[Any], domain: Shape, targets: Sequence[Shape | None]) -> list[np.ndarray]:
-        """The roots."""
-        program, axes = self.program, self.program.axes
-        if prod(domain) * real_of(program.computed).itemsize > SMALL:
-            return self.in_tiles(values, domain, targets)
-        shapes = naturals(domain, axes)
-        at = At(domain, axes, tuple([slice(0, n) for n in domain])) if self.placed else None
-        made = self.small.call(*values, domain, shapes[ROW], domain[len(domain) - axes :], at, (), (), ())
-        return [
-            finished(value, shapes[level], target, d, values)
-            for value, level, target, d in zip(made, program.levels, targets, program.outputs, strict=True)
-        ]
-
     def in_tiles(self, values: Sequence[Any], domain: Shape, targets: Sequence[Shape | None]) -> list[np.ndarray]:
         """The roots, after what is reduced over all elements or rows, of which they may be made."""
         *stages, (last, _) = in_stages(self.program) if self.totals else [(self.program, ())]
@@ -106,16 +92,52 @@ class Functions:
         return Sweep(last, held, domain, targets, [np.add] * len(targets)).run()
 
 
-def finished(value: Any, natural: Shape, target: Shape | None, d: dtype, values: Sequence[Any]) -> Any:
-    """The value of a root as a new array of dtype ``d``: in its natural shape, or summed to its target."""
-    shape = natural if target is None else target
-    if prod(shape) != prod(natural):
-        value = np.add.reduce(full(value, natural), axis=summed_axes(natural, shape), keepdims=True)
-    if value.size != prod(shape):
-        value = np.array(np.broadcast_to(value, shape), d.numpy, order="C")
-    own = value.base is None and not any([value is v for v in values])  # noqa: C419  a list is faster
-    value = np.asarray(value).astype(d.numpy, copy=not own)
-    return value if value.shape == shape else value.reshape(shape)
+@lru_cache(maxsize=4096)
+def prepared(
+    program: "Program", domain: Shape, targets: tuple[Shape | None, ...]
+) -> Callable[[Sequence[Any]], list[np.ndarray]]:
+    """The function of the values of ``program``."""
+    of_program = functions(program)
+    if prod(domain) * real_of(program.computed).itemsize > SMALL:
+        return partial(of_program.in_tiles, domain=domain, targets=targets)
+    return AtOnce(of_program, domain, targets)
+
+
+class AtOnce:
+    """A run of a program on small arrays, in one step."""
+
+    def __init__(self, of_program: Functions, domain: Shape, targets: tuple[Shape | None, ...]) -> None:
+        program, axes = of_program.program, of_program.program.axes
+        shapes = naturals(domain, axes)
+        at = At(domain, axes, tuple(slice(0, n) for n in domain)) if of_program.placed else None
+        self.call = of_program.small.call
+        self.place = domain, shapes[ROW], domain[len(domain) - axes :], at, (), (), ()
+        self.roots = [
+            (shapes[level], shapes[level] if target is None else target, d.numpy)
+            for level, target, d in zip(program.levels, targets, program.outputs, strict=True)
+        ]
+        self.sums = [
+            summed_axes(natural, shape) if prod(natural) != prod(shape) else () for natural, shape, _ in self.roots
+        ]
+
+    def __call__(self, values: Sequence[Any]) -> list[np.ndarray]:
+        made = self.call(*values, *self.place)
+        results = []
+        for value, (natural, shape, d), axes in zip(made, self.roots, self.sums, strict=True):
+            if axes:
+                value = np.add.reduce(full(value, natural), axis=axes, keepdims=True)  # noqa: PLW2901
+            if value.shape != shape:
+                same = value.size == prod(shape)
+                value = value.reshape(shape) if same else np.array(np.broadcast_to(value, shape), d)  # noqa: PLW2901
+            own = value.base is None and not any([value is v for v in values])  # noqa: C419  a list is faster
+            results.append(np.asarray(value).astype(d, copy=not own))
+        return results
+
+
+def summed_axes(shape: Shape, target: Shape) -> tuple[int, ...]:
+    """The axes of ``shape`` along which ``target`` has size 1 or no axis."""
+    missing = len(shape) - len(target)
+    return tuple(i for i, n in enumerate(shape) if n != 1 and (i < missing or target[i - missing] == 1))
 
 
 @lru_cache(maxsize=256)
@@ -219,7 +241,10 @@ class Sweep:
         program, axes = self.program, self.program.axes
         width = self.function.reals + sum(isinstance(v, np.ndarray) and v.size > 1 for v in self.values)
         scratch: dict[Shape, tuple[list[np.ndarray], list[np.ndarray]]] = {}
-        for tile in tiles(self.domain, self.on.whole, TILE // self.real.itemsize // (width + 1)):
+        size = TILE // self.real.itemsize // (width + 1)
+        if self.order != sorted(self.order):  # tiles would be in pieces in memory, which costs more than they save
+            size = prod(self.domain)
+        for tile in tiles(self.domain, self.on.whole, size):
             shape = tuple([s.stop - s.start for s in tile])
             if (own := scratch.get(shape)) is None:
                 own = scratch[shape] = SCRATCH.arrays(self.function, shape, self.real, self.order)

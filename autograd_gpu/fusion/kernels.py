@@ -18,7 +18,8 @@ from .stats import STATS
 SMALL = 32768  # elements that one block sums alone
 MEDIUM = 2**19  # elements that blocks sum alone of which each has some columns
 ROWS_EACH = 32  # rows that a block takes before there are more blocks than run at once
-KEPT = 64  # values that a thread keeps in registers
+KEPT = 64  # values that a thread keeps in registers, of 512 threads or fewer
+LONGEST = 16  # columns of a row for each thread: more take long to compile
 MOST = 65535  # blocks along the second and third axis of a grid
 NO_WORD = re.compile(r"\W")
 WIDE_INDEX = 2**31  # places from which on an index has 64 bits
@@ -51,14 +52,15 @@ class Call:
         STATS.launches += 1
         arguments = [held[i] for i in self.inputs]
         for i, kind in self.numbers:
-            arguments[i] = kind(arguments[i])
+            if arguments[i].__class__ is not kind:
+                arguments[i] = kind(arguments[i])
         if made is None:
-            made = [self.empty(shape, d) for shape, d in self.made]
+            made = [self.array(shape, d) for shape, d in self.made]
         self.function(self.grid, self.block, (*arguments, *made, *self.sizes))
-        held.extend(made)
+        held += made
 
     def __post_init__(self) -> None:
-        self.empty = cuda().xp.empty
+        self.array = cuda().xp.ndarray  # not yet filled; cupy.empty takes longer
 
 
 def compiled(
@@ -163,6 +165,11 @@ def rows_layout(grid: Grid, i: int) -> tuple[str, tuple[int, ...]]:
     return (COLUMN_WISE if column else CONSTANT), (batch,)
 
 
+def batch_blocks(batches: int) -> int:
+    """How many blocks share the batches; one at least."""
+    return max(min(batches, MOST), 1)
+
+
 class Tiles(NamedTuple):
     """The sizes of a launch over rows: ``tiles`` blocks share the columns, ``splits`` the rows."""
 
@@ -172,6 +179,11 @@ class Tiles(NamedTuple):
     tiles: int
     splits: int
 
+    @property
+    def keeps_columns(self) -> bool:
+        """Whether sums of each column can be formed."""
+        return self.tiling.items > 0
+
     @classmethod
     def of(cls, outputs: list[Output], inputs: list[Input], grid: Grid, *, along: bool) -> "Tiles":
         """Those that fit; ``along`` rows there are reductions, so that blocks must not share a row."""
@@ -180,7 +192,7 @@ class Tiles(NamedTuple):
         sums = sum(output.reduction is not None for output in outputs)
         tiling = row_tiling(columns, held(laid, sums)) if along else column_tiling(rows, columns, sums)
         tiles = 1 if along else blocks_for(columns, tiling.width * tiling.items)
-        splits, others = blocks_for(rows, tiling.height), tiles * min(batches, MOST)
+        splits, others = blocks_for(rows, tiling.height), tiles * batch_blocks(batches)
         if sums and rows * columns <= (SMALL if along else MEDIUM):
             splits = 1
         elif sums or any(letter == COLUMN_WISE for letter, _ in laid):
@@ -200,7 +212,7 @@ class Tiles(NamedTuple):
             Rows(source, self.tiling).text(),
             computed,
             inputs,
-            (self.tiles, self.splits, min(batches, MOST)),
+            (self.tiles, self.splits, batch_blocks(batches)),
             (self.tiling.width, self.tiling.height),
             (*strides, batches, rows, columns, *lines),
         )
@@ -224,9 +236,9 @@ def row_tiling(columns: int, held: int) -> Tiling:
     if columns <= 32:
         width = power_of_two(columns)
         return Tiling(width, 128 // width, 1)
-    width = min(max(power_of_two(-(-columns // 4)), 32), 1024)
+    width = min(max(power_of_two(-(-columns // 4)), 32), 512)
     items = -(-columns // width)
-    if items * held > KEPT:
-        width = min(power_of_two(-(-columns * held // KEPT)), 1024)
-        items = -(-columns // width)
-    return Tiling(width, max(128 // width, 1), items if items * held <= KEPT else 0)
+    if items > LONGEST or items * held > KEPT:
+        width, items = 1024, -(-columns // 1024)  # a quarter of the registers that half as many threads have
+        items = items if items * held <= KEPT // 4 else 0
+    return Tiling(width, max(128 // width, 1), items)

@@ -77,6 +77,9 @@ class Copy:
 class Lowering:
     """Collects the steps that compute a program; the slots of its formulas are the numbers of values."""
 
+    Line: type[Any] = Line  # the two kinds of launches; see native.py for those on the CPU
+    Tiles: type[Any] = Tiles
+
     def __init__(self, program: "Program", specs: tuple[Spec | None, ...], domain: Shape) -> None:
         row, elements = prod(domain[len(domain) - program.axes :]), prod(domain)
         counts = {COUNT: row, COUNT_ALL: elements, COUNT_ROWS: prod(domain[: len(domain) - program.axes])}
@@ -86,6 +89,11 @@ class Lowering:
         self.dtypes = [*program.inputs, *(None for _ in counts)]
         self.computed, self.axes, self.name = program.computed, program.axes, program.name
         self.steps: list[Callable[[list[Any]], None]] = []
+
+    @staticmethod
+    def processors() -> int:
+        """How many blocks run at once."""
+        return cuda().processors()  # type: ignore[no-any-return]
 
     def add(self, step: Any, made: Sequence[tuple[Shape, dtype]]) -> list[int]:
         """Keep a step; the numbers of the values that it makes."""
@@ -159,7 +167,7 @@ class Lowering:
                 Output(root.formula, ELEMENT, root.dtype, root.reduction or (SUM_ALL if summed else None))
                 for root, summed in zip(roots, sums, strict=True)
             ]
-            line = Line.of(outputs, inputs, layouts, prod(domain))
+            line = self.Line.of(outputs, inputs, layouts, prod(domain))
             left = [((), ()) if output.reduction is None else ((line.blocks,), (0,)) for output in outputs]
             return self.kernel(roots, outputs, inputs, line, left)
         none = Axis(1, (0,) * len(inputs), (False,) * len(roots), inner=False)
@@ -170,7 +178,7 @@ class Lowering:
     def by_rows(self, roots: list[Root], inputs: list[Input], grid: Grid, domain: Shape, *, along: bool) -> list[int]:
         """Compute ``roots`` over batches of rows."""
         batches, rows, columns, _ = grid
-        few = batches.size == 1 and columns.size >= LONG and rows.size < cuda().processors()
+        few = batches.size == 1 and columns.size >= LONG and rows.size < self.processors()
         if any(columns.summed) and not along and few and not any(rows.summed):
             batches, rows = rows, batches  # then each row's columns are shared by blocks
         elif any(batches.summed) and not any(rows.summed):
@@ -179,16 +187,17 @@ class Lowering:
         outputs = []
         for i, root in enumerate(roots):
             formula, level, reduction = root.formula, root.level, root.reduction
-            if reduction is None and columns.summed[i] and not columns.inner:
-                whole = rows.summed[i] or (rows.size == 1 and not along)
-                level, reduction = (ELEMENT, SUM_ALL) if whole else (ROW, None)
+            if reduction is None and columns.summed[i]:
+                whole = not columns.inner and (rows.summed[i] or (rows.size == 1 and not along))
+                last = SUM_ROWS if rows.summed[i] else None
+                level, reduction = (ELEMENT, SUM_ALL) if whole else (ROW, last)
                 formula = formula if whole else Expr(SUM, formula)
             elif reduction is None and rows.summed[i]:
                 reduction = SUM_ROWS
             outputs.append(Output(formula, level, root.dtype, reduction))
         along = along or any(output.level == ROW for output in outputs)
-        tiles = Tiles.of(outputs, inputs, grid, along=along)
-        if not tiles.tiling.items and any(output.by_column for output in outputs):
+        tiles = self.Tiles.of(outputs, inputs, grid, along=along)
+        if not tiles.keeps_columns and any(output.by_column for output in outputs):
             return self.apart(roots, outputs, domain)
         left = []
         for i, output in enumerate(outputs):
@@ -210,7 +219,7 @@ class Lowering:
         roots: list[Root],
         outputs: list[Output],
         inputs: list[Input],
-        launch: Line | Tiles,
+        launch: Any,
         left: Sequence[tuple[Shape, tuple[int, ...]]],
     ) -> list[int]:
         """Launch ``outputs``, which leave arrays of these shapes with these axes still to be summed; and sum these."""

@@ -6,8 +6,9 @@ leaf, or where a formula reaches its limits. The list is kept under the tape's s
 same operations composes and compiles nothing.
 """
 
-from collections import Counter, OrderedDict
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..dtypes import REDUCED, dtype, float32
@@ -16,10 +17,8 @@ from .launch import kind_of
 from .lowering import in_rows
 from .program import Program, program
 from .reductions import ELEMENT
-from .stats import STATS
 
-MAX_OPS, MAX_INPUTS, MAX_OUTPUTS = 128, 32, 4  # of one program
-MAX_PLANS = 512
+MAX_OPS, MAX_INPUTS, MAX_OUTPUTS = 128, 32, 4  # of one program; inputs that are numbers do not count
 
 
 @dataclass(frozen=True)
@@ -59,23 +58,10 @@ class Launch:
     node: int | None  # that knows the domain
     fits: tuple[tuple[int, int] | None, ...]
 
-    def run(self, values: list[Any], nodes: list[Any]) -> None:
+    def run(self, values: list[Any], nodes: list[Any]) -> list[Any]:
         targets = [None if fit is None else nodes[fit[0]].fit[fit[1]][1] for fit in self.fits]
         domain = None if self.node is None else nodes[self.node].domain
-        values.extend(self.program.run([values[i] for i in self.inputs], domain, targets))
-
-
-@dataclass
-class Unpack:
-    """What a node saved becomes values."""
-
-    node: int
-    kept: tuple[int, ...]
-    inputs = ()
-
-    def run(self, values: list[Any], nodes: list[Any]) -> None:
-        saved = nodes[self.node].unpack()
-        values.extend([saved[i] for i in self.kept])
+        return self.program.run([values[i] for i in self.inputs], domain, targets)
 
 
 @dataclass
@@ -85,25 +71,29 @@ class Call:
     node: int
     inputs: tuple[int]
 
-    def run(self, values: list[Any], nodes: list[Any]) -> None:
-        values.extend(nodes[self.node].pullback(values[self.inputs[0]]))
+    def run(self, values: list[Any], nodes: list[Any]) -> Sequence[Any]:
+        return nodes[self.node].pullback(values[self.inputs[0]])  # type: ignore[no-any-return]
 
 
 @dataclass
 class Plan:
-    """The steps of a backward pass, and which of the values that they leave is the gradient of which leaf."""
+    """The steps of a backward pass, and which of the values that they leave is the gradient of which leaf.
 
-    steps: list[tuple[Any, tuple[int, ...]]] = field(default_factory=list)  # and the values it reads last
-    leaves: list[tuple[int, int, bool]] = field(default_factory=list)  # leaf, value, held by others too
+    Its values by number: the seeds, and then what nodes saved and what steps give, as they are needed.
+    """
 
-    def run(self, seeds: list[Any], nodes: list[Any]) -> list[Any]:
-        """Replay the steps; the values that they leave."""
-        values = list(seeds)
-        for step, last in self.steps:
-            step.run(values, nodes)
+    steps: list[tuple[Any, int, tuple[int, ...]]]  # and its first value, and the values that it reads last
+    leaves: list[tuple[int, int, bool]]  # leaf, value, held by others too
+    saved: dict[int, list[tuple[int, int]]]  # for each node read: which of what it saved is which value
+    count: int  # of all values
+
+    def run(self, values: list[Any], nodes: list[Any]) -> None:
+        """Fill in the ``values`` that steps give."""
+        for step, number, last in self.steps:
+            for i, value in enumerate(step.run(values, nodes), number):
+                values[i] = value
             for i in last:
                 values[i] = None  # its memory goes back to the pool
-        return values
 
 
 def size(*formulas: Expr) -> int:
@@ -113,17 +103,14 @@ def size(*formulas: Expr) -> int:
     return len(calls)
 
 
-def fits_one_program(*formulas: Expr) -> bool:
-    """Whether a program may compute ``formulas`` together."""
-    return len(formulas) <= MAX_OUTPUTS and len(slots(*formulas)) <= MAX_INPUTS and size(*formulas) <= MAX_OPS
-
-
 class Builder:
     """Composes a plan, running every step as it is found."""
 
     def __init__(self, nodes: list[Any], order: list[int], roots: list[int], seeds: list[Any]) -> None:
         self.nodes, self.seeds, self.values = nodes, seeds, list(seeds)
-        self.steps: list[Any] = []
+        self.steps: list[tuple[Any, int]] = []
+        self.saved: dict[int, list[tuple[int, int]]] = {}
+        self.known: dict[int, int] = {}  # the values that nodes saved, by the arrays' identity
         self.inner = {n for n in order if nodes[n].formulas is not None}  # whose cotangents may stay formulas
         self.ends = set(range(len(nodes))).difference(order)  # the leaves
         self.numbers = {node: number for number, node in enumerate(nodes)}
@@ -144,9 +131,26 @@ class Builder:
     def do(self, step: Any) -> range:
         """Run and keep ``step``; the numbers of its values."""
         before = len(self.values)
-        step.run(self.values, self.nodes)
-        self.steps.append(step)
+        self.steps.append((step, before))
+        self.values.extend(step.run(self.values, self.nodes))
         return range(before, len(self.values))
+
+    def unpack(self, number: int, read: Sequence[int]) -> Iterator[tuple[Expr, Expr]]:
+        """The slots ``read`` of a node's formulas, and of the values that it saved; those of one array are one."""
+        saved = self.nodes[number].unpack() if read else ()
+        for i in read:
+            at = self.known.get(id(saved[i]), len(self.values))
+            if at == len(self.values):
+                self.values.append(saved[i])
+                if kind_of(saved[i]) is not None:
+                    self.known[id(saved[i])] = at
+            self.saved.setdefault(number, []).append((i, at))
+            yield slot(i), slot(at)
+
+    def fits_one_program(self, *formulas: Expr) -> bool:
+        """Whether a program may compute ``formulas`` together."""
+        arrays = [i for i in slots(*formulas) if kind_of(self.values[i]) is not None]
+        return len(formulas) <= MAX_OUTPUTS and len(arrays) <= MAX_INPUTS and size(*formulas) <= MAX_OPS
 
     def of_value(self, number: int) -> Formula:
         """A value that starts a region of its own: nothing is known of its shape."""
@@ -167,7 +171,7 @@ class Builder:
             return
         if (present := self.grads.get(target)) is not None:
             total = present.expr + part.expr  # type: ignore[operator]
-            if self.one_place(present, part) and fits_one_program(total):
+            if self.one_place(present, part) and self.fits_one_program(total):
                 part = replace(part, expr=total, axes=present.axes or part.axes)
             else:
                 known, other = self.settled(present), self.settled(part)
@@ -205,9 +209,9 @@ class Builder:
         ):
             grad = self.settled(grad)
         read = tuple(sorted(slots(*(formula for _, _, formula in wanted)) - {node.cotangent}))
-        known = {slot(i): slot(v) for i, v in zip(read, self.do(Unpack(number, read)) if read else (), strict=True)}
+        known = dict(self.unpack(number, read))
         known[slot(node.cotangent)] = grad.expr
-        if not fits_one_program(*(substitute(formula, known) for _, _, formula in wanted)):
+        if not self.fits_one_program(*(substitute(formula, known) for _, _, formula in wanted)):
             grad = self.settled(grad)
             known[slot(node.cotangent)] = grad.expr
         region = grad.region if node.level == ELEMENT else Region(grad.region.dtype, number)
@@ -250,15 +254,14 @@ class Builder:
         """Whether a value is a leaf's gradient, but somebody else's array."""
         return target in self.ends and formula.expr.args[0] < len(self.seeds)
 
-    @staticmethod
-    def joins(other: Formula, together: list[Formula]) -> bool:
+    def joins(self, other: Formula, together: list[Formula]) -> bool:
         """Whether ``other`` can be computed with the formulas ``together``."""
         first = together[0]
         return (
             other is not first
             and other.region is first.region
             and all(not other.axes or not one.axes or other.axes == one.axes for one in together)
-            and fits_one_program(*(one.expr for one in together), other.expr)
+            and self.fits_one_program(*(one.expr for one in together), other.expr)
         )
 
     def launch(self, formulas: list[Formula]) -> range:
@@ -296,12 +299,17 @@ class Builder:
     def plan(self) -> Plan:
         """What was done, to do again."""
         last: dict[int, int] = {}
-        for number, step in enumerate(self.steps):
+        for number, (step, _) in enumerate(self.steps):
             last.update(dict.fromkeys(step.inputs, number))
         for _, value, _ in self.leaves:
             last.pop(value, None)
-        reads = [tuple(v for v, at in last.items() if at == number) for number in range(len(self.steps))]
-        return Plan(list(zip(self.steps, reads, strict=True)), self.leaves)
+        reads: list[list[int]] = [[] for _ in self.steps]
+        for value, number in last.items():
+            reads[number].append(value)
+        if reads:
+            reads[-1] = []  # these go with the list of values
+        steps = [(step, first, tuple(own)) for (step, first), own in zip(self.steps, reads, strict=True)]
+        return Plan(steps, self.leaves, self.saved, len(self.values))
 
 
 def name_of(roots: tuple[Expr, ...]) -> str:
@@ -309,30 +317,3 @@ def name_of(roots: tuple[Expr, ...]) -> str:
     words: dict[str, None] = {}
     fold(roots, var=lambda _: None, const=lambda _: None, call=lambda op, *_: words.setdefault(op.name))
     return f"bwd_{'_'.join(words) or 'copy'}"[:48]
-
-
-class Plans:
-    """Plans by the signature of their tape; the least recently used goes when there are too many."""
-
-    def __init__(self) -> None:
-        self.kept: OrderedDict[Any, Plan] = OrderedDict()
-
-    def run(
-        self, signature: Any, nodes: list[Any], order: list[int], roots: list[int], seeds: list[Any]
-    ) -> list[tuple[int, Any, bool]]:
-        """The gradients of the leaves: which leaf, the array, and whether others hold it too."""
-        if (plan := self.kept.get(signature)) is not None:
-            self.kept.move_to_end(signature)
-            STATS.plans_hit += 1
-            values = plan.run(seeds, nodes)
-        else:
-            builder = Builder(nodes, order, roots, seeds)
-            plan, values = builder.plan(), builder.values
-            STATS.plans_built += 1
-            self.kept[signature] = plan
-            if len(self.kept) > MAX_PLANS:
-                self.kept.popitem(last=False)
-        return [(leaf, values[value], shared) for leaf, value, shared in plan.leaves]
-
-
-PLANS = Plans()

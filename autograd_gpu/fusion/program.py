@@ -1,6 +1,7 @@
 """A program: formulas over one domain, computed together, on arrays of either library.
 
-On CuPy it is one kernel (or a few, see device.py), on NumPy a loop over tiles (see interpret.py).
+On CuPy it is one kernel (or a few, see device.py), on NumPy a loop over tiles (see interpret.py), or compiled where
+arrays are large (see native.py).
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from ..backends import _numpy
 from ..dtypes import dtype
 from ..modes import modes
 from ..shapes import broadcast
-from . import device, interpret
+from . import device, native
 from .expr import Expr
 
 Shape = tuple[int, ...]
@@ -45,8 +46,8 @@ class Program:
         level ALL is 0-d; or it is summed to its target, a shape that broadcasts to that.
         """
         targets = (None,) * len(self.roots) if targets is None else targets
-        road = interpret if backends.of_any(tuple(values)) is _numpy else device
-        if domain is None and (road is interpret or modes.watch is not None):
+        road = native if backends.of_any(tuple(values)) is _numpy else device
+        if domain is None and (road is native or modes.watch is not None):
             domain = reduce(broadcast, (value.shape for value in values if hasattr(value, "shape")))
         if modes.watch is not None:
             return modes.watch.run(self, road, values, domain, targets)  # type: ignore[no-any-return]

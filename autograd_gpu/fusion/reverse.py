@@ -51,7 +51,8 @@ def _of_reduction(node: Expr, g: Expr) -> Expr:
     if node.op is total:
         return g
     hit = TABLE.eq(*node.args, node)
-    return TABLE.where(hit, TABLE.div(g, Expr(total, TABLE.where(hit, ONE, ZERO))), ZERO)  # type: ignore[no-any-return]
+    count = Expr(total, TABLE.where(hit, ONE, ZERO))  # 0 if there is nan
+    return TABLE.div(TABLE.where(hit, g, ZERO), count)  # type: ignore[no-any-return]
 
 
 def _of_op(node: Expr, g: Expr) -> list[Expr | None]:

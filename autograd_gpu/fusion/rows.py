@@ -14,7 +14,8 @@ from .cuda import (
     Source,
     block_reduction,
     combined,
-    indented,
+    joined,
+    laid_out,
     store,
 )
 from .expr import Expr, fold, slot, slots, substitute
@@ -60,9 +61,9 @@ class Rows:
     def text(self) -> str:
         """The kernel."""
         source, tiling = self.source, self.tiling
-        row = indented(self.row(), 3)
-        finish = indented(self.finish(), 2)
-        return f"""\
+        row = joined(self.row())
+        finish = joined(self.finish())
+        return laid_out(f"""\
 {source.prelude(shuffles=True)}
 {"".join(self.functions)}
 extern "C" __global__ void __launch_bounds__({tiling.threads}) {source.name}(
@@ -71,7 +72,7 @@ extern "C" __global__ void __launch_bounds__({tiling.threads}) {source.name}(
     const long long elements = batches * rows * columns;
     const long long base = blockIdx.x * {max(tiling.items, 1) * tiling.width}ll;
     for (long long batch = blockIdx.z; batch < batches; batch += gridDim.z) {{
-{indented(self.before(), 2)}
+{joined(self.before())}
         for (long long start = blockIdx.y * {tiling.height}ll; start < rows; start += gridDim.y * {tiling.height}ll) {{
             const long long row = start + threadIdx.y, line = batch * batch_line + row * row_line;
             const bool live = row < rows;
@@ -80,7 +81,7 @@ extern "C" __global__ void __launch_bounds__({tiling.threads}) {source.name}(
 {finish}
     }}
 }}
-"""
+""")
 
     def strides(self) -> Iterator[str]:
         """The kernel's parameters that say how far batches and rows (and columns) are apart in the inputs."""
@@ -94,6 +95,10 @@ extern "C" __global__ void __launch_bounds__({tiling.threads}) {source.name}(
 
     def load(self, i: int, place: str) -> str:
         return f"{self.types[i]}(widen(p{i}[{place}]))"
+
+    def live(self, i: int) -> str:
+        """The element of input ``i`` in this row, if there is such a row."""
+        return f"live ? {self.load(i, self.at(i))} : {self.types[i]}(0)"
 
     def at(self, i: int) -> str:
         """Where the element of input ``i`` lies that ``row`` and ``column`` name."""
@@ -144,8 +149,7 @@ extern "C" __global__ void __launch_bounds__({tiling.threads}) {source.name}(
         lines, results = statements(roots, self.names, "scalar")
         read = sorted(slots(*roots) & self.kept)
         loads = [
-            f"const {self.types[i]} x{i} = "
-            + (f"kept{i}[k];" if self.tiling.items else f"live ? {self.load(i, self.at(i))} : {self.types[i]}(0);")
+            f"const {self.types[i]} x{i} = " + (f"kept{i}[k];" if self.tiling.items else f"{self.live(i)};")
             for i in read
         ]
         place = "const long long place = line * columns + column;"
@@ -161,9 +165,10 @@ extern "C" __global__ void __launch_bounds__({tiling.threads}) {source.name}(
                 yield f"{kind} x{i} = {kind}(0);"
                 yield f"if (lane % {width} == 0 && live) x{i} = {self.load(i, f'row * row{i}')};"
                 yield f"x{i} = first(x{i}, {width});"
-            elif layout in (DENSE, STRIDED) and self.tiling.items:
-                yield f"{self.types[i]} kept{i}[{self.tiling.items}];"
-                yield from self.columns([f"kept{i}[k] = live ? {self.load(i, self.at(i))} : {self.types[i]}(0);"])
+        if self.tiling.items:
+            kept = [i for i, layout in enumerate(source.layouts) if layout in (DENSE, STRIDED)]
+            yield from (f"{self.types[i]} kept{i}[{self.tiling.items}];" for i in kept)
+            yield from self.columns([f"kept{i}[k] = {self.live(i)};" for i in kept])
         roots = tuple(output.formula for output in source.outputs)
         while stage := innermost(roots):
             yield from self.stage(stage)

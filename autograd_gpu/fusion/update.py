@@ -1,7 +1,7 @@
 """Updates in place of many tensors at once, from one formula: the steps of optimizers.
 
-On CuPy all tensors of a dtype are one launch, on NumPy cache-sized tiles; nothing depends on the numbers in
-a formula, which may change from call to call.
+On CuPy all tensors of a dtype are one launch, on NumPy they are cache-sized tiles, or compiled where they are large;
+nothing depends on the numbers in a formula, which may change from call to call.
 """
 
 import inspect
@@ -13,6 +13,7 @@ from ..backends import Type
 from ..layouts import inner_to_outer, outer_to_inner
 from ..modes import modes
 from .expr import as_expr, slot
+from .in_place import in_place, pays
 from .multi import SIZES, computed_in, update_source
 from .tiles import Tiles
 
@@ -51,7 +52,8 @@ class Update:
         places, staged = in_line(type_, tensors)
         if not places:
             return lambda: None
-        run = self._on_device(type_, places, values) if type_.device.type == "cuda" else self._on_host(places, values)
+        on = self._on_device if type_.device.type == "cuda" else self._on_host
+        run = on(type_, places, values)
 
         def update() -> None:
             run()
@@ -59,10 +61,15 @@ class Update:
 
         return update
 
-    def _on_host(self, places: "Places", values: list[float]) -> Callable[[], None]:
+    def _on_host(self, type_: Type, places: "Places", values: list[float]) -> Callable[[], None]:
         tensors = [(first, *others) for first, (_, *others) in places]
         if not all(array.flags.writeable for arrays in tensors for array in arrays[self.reads :]):
             raise ValueError(f"{self.name}: an array that is to be updated is read-only; update a copy of it")
+        if pays(tensors):
+            real = type_.dtype.to_real()
+            parts = self.name, self.roots, self.arrays, self.reads, len(values), real, computed_in(real)
+            if (compiled := in_place(*parts)) is not None:
+                return partial(compiled, tensors, values)
         return partial(modes.quiet, self.tiles, tensors, values)
 
     def _on_device(self, type_: Type, places: "Places", values: list[float]) -> Callable[[], None]:

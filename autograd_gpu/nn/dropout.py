@@ -44,8 +44,11 @@ def _like(x: Any, input: Any) -> Any:
     return x if isinstance(x, Symbol) else input._type.backend.xp.asarray(x, input._type.numpy)
 
 
-# On a device nothing is kept of the mask: it is drawn again for the gradient
-NATIVE_DROPOUT = Fused("native_dropout", lambda input, p: input * (_kept(input, input.shape, 1 - p) / (1 - p)))
+def _native_dropout(input: Any, p: float) -> Any:
+    return input * (_kept(input, input.shape, 1 - p) / (1 - p))
+
+
+NATIVE_DROPOUT = Fused("native_dropout", _native_dropout)  # keeps no mask: it is made again for the gradient
 
 
 def _drop(input: Any, size: Shape, p: float, inplace: bool) -> Any:

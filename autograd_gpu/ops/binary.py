@@ -7,81 +7,77 @@ import numpy as np
 from ..devices import cpu
 from ..dtypes import FLOAT
 from ..errors import DtypeError, ShapeError
-from ..op import TABLE, functional
+from ..fused import Fused
+from ..op import TABLE
 from ..shapes import Size, broadcast
-from .loss import check_constant, elementwise_loss, expanded, reduction_of
+from .loss import check_constant, expanded, loss, reduced
 from .precision import cast, one_dtype
 
 # PyTorch's bound of input * (1 - input) in the derivative of binary cross entropy: 1e-12, in single precision
 SMALLEST = float(np.float32(1e-12))
 
-# In these formulas the weights are the number 1 where the user gave none.
+
+# --- formulas --------------------------------------------------------------------------------------------
+
+# Where the user gave no weight it is None. Losses are summed if ``whole``, and divided by ``count``. Gradients are
+# PyTorch's, which are bounded at probabilities of 0 and 1, and round less than those of the formulas would.
 
 
-def _weighted(x: Any, weight: Any) -> Any:
-    return x if isinstance(weight, int) else x * weight
+def _scaled(x: Any, weight: Any) -> Any:
+    return x if weight is None else x * weight
 
 
-def _softplus(x: Any) -> Any:
-    """log(1 + exp(x)), without overflow."""
-    return TABLE.log1p(TABLE.exp(-TABLE.abs(x))) + TABLE.maximum(x, 0)
+def _over(losses: Any, whole: bool, count: float) -> Any:
+    return losses.sum() / count if whole else losses
 
 
-def _bce(input: Any, target: Any, weight: Any) -> Any:
-    log, log1m = TABLE.maximum(TABLE.log(input), -100), TABLE.maximum(TABLE.log1p(-input), -100)
-    return _weighted((target - 1) * log1m - target * log, weight)
+def _bce(input: Any, target: Any, weight: Any, whole: bool, count: float) -> Any:
+    log, log1m = TABLE.maximum(TABLE.log(input), -100.0), TABLE.maximum(TABLE.log1p(-input), -100.0)
+    return _over(_scaled((target - 1) * log1m - target * log, weight), whole, count)
 
 
-def _bce_slope(input: Any, target: Any, weight: Any) -> Any:
-    return _weighted((input - target) / TABLE.maximum(input * (1 - input), SMALLEST), weight)
+def _of_bce(g: Any, input: Any, target: Any, weight: Any, _whole: bool, count: float, _y: Any) -> tuple[Any, ...]:
+    g = _scaled(g / count, weight)
+    by_input = g * ((input - target) / TABLE.maximum(input * (1 - input), SMALLEST))
+    return by_input, g * (TABLE.log(1 - input) - TABLE.log(input)), None, None, None
 
 
-def _bce_target_slope(input: Any, weight: Any, **_: Any) -> Any:
-    return _weighted(TABLE.log(1 - input) - TABLE.log(input), weight)
+def _bce_logits(input: Any, target: Any, weight: Any, pos_weight: Any, whole: bool, count: float) -> Any:
+    positive = TABLE.logsigmoid(input)
+    if pos_weight is not None:
+        positive = positive * (1 + (pos_weight - 1) * target)
+    return _over(_scaled((1 - target) * input - positive, weight), whole, count)
 
 
-def _bce_logits(input: Any, target: Any, weight: Any, pos_weight: Any) -> Any:
-    share = 1 if isinstance(pos_weight, int) else 1 + (pos_weight - 1) * target
-    return _weighted((1 - target) * input + _weighted(_softplus(-input), share), weight)
+def _of_bce_logits(
+    g: Any, input: Any, target: Any, weight: Any, pos_weight: Any, _whole: bool, count: float, _y: Any
+) -> tuple[Any, ...]:
+    g = _scaled(g / count, weight)
+    by_input, by_target = TABLE.sigmoid(input), -input
+    if pos_weight is not None:
+        by_input = by_input * (1 + (pos_weight - 1) * target)
+        by_target = by_target - (pos_weight - 1) * TABLE.logsigmoid(input)
+    return g * (by_input - _scaled(target, pos_weight)), g * by_target, None, None, None, None
 
 
-def _bce_logits_slope(input: Any, target: Any, weight: Any, pos_weight: Any) -> Any:
-    share = 1 if isinstance(pos_weight, int) else 1 + (pos_weight - 1) * target
-    return _weighted(_weighted(TABLE.sigmoid(input), share) - _weighted(target, pos_weight), weight)
+def _soft_margin(input: Any, target: Any, reduction: str) -> Any:
+    return reduced(-TABLE.logsigmoid(input * target.detach()), reduction)
 
 
-def _bce_logits_target_slope(input: Any, weight: Any, pos_weight: Any, **_: Any) -> Any:
-    extra = 0 if isinstance(pos_weight, int) else (pos_weight - 1) * _softplus(-input)
-    return _weighted(extra - input, weight)
+OPERANDS: dict[str, Any] = {"takes": (FLOAT,), "counted": ("input", "target")}
+BCE = Fused("binary_cross_entropy", _bce, gradient=_of_bce, **OPERANDS)
+BCE_WITH_LOGITS = Fused("binary_cross_entropy_with_logits", _bce_logits, gradient=_of_bce_logits, **OPERANDS)
+SOFT_MARGIN = Fused("soft_margin_loss", _soft_margin, takes=(FLOAT,), counted=("input",))
 
 
-def _soft_margin(input: Any, target: Any) -> Any:
-    return _softplus(-target * input)
+# --- what users call -------------------------------------------------------------------------------------
 
 
-def _soft_margin_slope(input: Any, target: Any) -> Any:
-    return -target * TABLE.sigmoid(-target * input)
-
-
-# fmt: off
-elementwise_loss("binary_cross_entropy", _bce, {"input": _bce_slope, "target": _bce_target_slope},
-                 "-weight (target log(input) + (1 - target) log(1 - input)), logarithms being at least -100")
-elementwise_loss("binary_cross_entropy_with_logits", _bce_logits,
-                 {"input": _bce_logits_slope, "target": _bce_logits_target_slope},
-                 "weight ((1 - target) input + (1 + (pos_weight - 1) target) log(1 + exp(-input)))")
-elementwise_loss("soft_margin_loss", _soft_margin,
-                 {"input": _soft_margin_slope},
-                 "log(1 + exp(-target input))")
-# fmt: on
-
-
-@functional
+@loss()
 def binary_cross_entropy(
     input: Any,
     target: Any,
     weight: Any = None,
-    size_average: bool | None = None,
-    reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Any:
     """``-weight (target log(input) + (1 - target) log(1 - input))`` of probabilities ``input``.
@@ -91,7 +87,6 @@ def binary_cross_entropy(
     Gradient: ``g weight (input - target) / (input (1 - input))``. Source:
     torch.nn.functional.binary_cross_entropy.
     """
-    reduction = reduction_of(reduction, size_average, reduce)
     if target.shape != input.shape:
         raise ValueError(
             f"Using a target size ({Size(target.shape)}) that is different to the input size "
@@ -103,16 +98,14 @@ def binary_cross_entropy(
     for name, x in (("input", input), ("target", target)):
         if x.device is cpu and not ((x.array >= 0) & (x.array <= 1)).all():
             raise RuntimeError(f"all elements of {name} should be between 0 and 1")
-    return TABLE.binary_cross_entropy(input, target, _weight_of(weight, input), reduction=reduction)
+    return BCE(input, target, _weight_of(weight, input), *_whole_and_count(reduction, input))
 
 
-@functional
+@loss()
 def binary_cross_entropy_with_logits(
     input: Any,
     target: Any,
     weight: Any = None,
-    size_average: bool | None = None,
-    reduce: bool | None = None,
     reduction: str = "mean",
     pos_weight: Any = None,
 ) -> Any:
@@ -121,7 +114,6 @@ def binary_cross_entropy_with_logits(
     ``pos_weight`` multiplies the part of the loss that belongs to the target 1. Gradient:
     ``g weight (sigmoid(input) - target)``. Source: torch.nn.functional.binary_cross_entropy_with_logits.
     """
-    reduction = reduction_of(reduction, size_average, reduce)
     if target.shape != input.shape:
         raise ValueError(f"Target size ({Size(target.shape)}) must be the same as input size ({Size(input.shape)})")
     if target.dtype.category < FLOAT:
@@ -131,32 +123,34 @@ def binary_cross_entropy_with_logits(
     check_constant("binary_cross_entropy_with_logits", weight=weight, pos_weight=pos_weight)
     input, target = one_dtype(input, target)
     weights = _weight_of(weight, input), _weight_of(pos_weight, input)
-    return TABLE.binary_cross_entropy_with_logits(input, target, *weights, reduction=reduction)
+    return BCE_WITH_LOGITS(input, target, *weights, *_whole_and_count(reduction, input))
+
+
+def _whole_and_count(reduction: str, input: Any) -> tuple[bool, float]:
+    """What the formulas take for ``reduction``."""
+    return reduction != "none", float(input.numel()) if reduction == "mean" else 1.0
 
 
 def _weight_of(weight: Any, input: Any) -> Any:
-    """``weight`` checked to be broadcastable to ``input``, or the number 1 for none."""
+    """``weight`` checked to be broadcastable to ``input``; None for none."""
     if weight is None:
-        return 1
+        return None
     if broadcast(tuple(weight.shape), tuple(input.shape)) != tuple(input.shape):
         raise ShapeError(f"weight of shape {list(weight.shape)} must broadcast to {list(input.shape)}")
     return cast(weight, input.dtype)
 
 
-@functional
+@loss()
 def soft_margin_loss(
     input: Any,
     target: Any,
-    size_average: bool | None = None,
-    reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Any:
     """``log(1 + exp(-target * input))`` for targets of 1 and -1.
 
     Gradient: ``-g target sigmoid(-target * input)``. Source: torch.nn.functional.soft_margin_loss.
     """
-    reduction = reduction_of(reduction, size_average, reduce)
     check_constant("soft_margin_loss", target=target)
     size = broadcast(tuple(input.shape), tuple(target.shape))
     input, target = expanded(input, size), expanded(target, size)
-    return TABLE.soft_margin_loss(*one_dtype(input, target), reduction=reduction)
+    return SOFT_MARGIN(*one_dtype(input, target), reduction)

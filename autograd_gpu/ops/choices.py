@@ -31,7 +31,7 @@ def _check_same_dtype(input: Any, values: Any) -> None:
 
 # fmt: off
 zero = Op("zero", "input", "decltype({0})(0)", None, "0", numpy=np.zeros_like, public=False)
-stopped = Op("stopped", "input", "{0}", None, "input, through which no gradient goes", numpy=np.positive, public=False)
+stopped = Op("stopped", "input", "{0}", None, "input, through which no gradient goes", numpy=np.copy, public=False)
 where: Op = Op("where", "condition, input, other", "{0} ? {1} : {2}",
            lambda c, a, b, y: (None, where(c, 1, 0), where(c, 0, 1)), "input where condition, else other",
            numpy=np.where, conditions=(0,), check_dtypes=_check_condition, public=False)

@@ -3,72 +3,112 @@
 import warnings
 from typing import Any
 
-import numpy as np
-
-from ..backends import of
 from ..devices import cpu
 from ..dtypes import FLOAT, int64, uint8
 from ..errors import DtypeError, ShapeError
-from ..op import TABLE, ArrayOp, functional
-from .loss import check_constant, reduced, reduction_of
-from .precision import cast, in_float32
-from .softmax import log_softmax
+from ..fused import Fused
+from ..op import TABLE, functional
+from .loss import (
+    check_constant,
+    check_reduction,
+    composed,
+    expanded,
+    loss,
+    older_reduction,
+    reduced,
+)
 
 Shape = tuple[int, ...]
 
 
-def _raw(x: Any) -> Any:
-    """The array of a Tensor; an array itself."""
-    return getattr(x, "array", x)
+# --- formulas ------------------------------------------------------------------------------------------------
+
+# The axes ``dims``, of which there is one, are those of the classes; targets have it, too, with size 1.
 
 
-def _chosen(target: Any, weight: Any, classes: int, ignore_index: int, dtype: Any) -> tuple[Any, Any, Any]:
-    """For each element of the array ``target``: whether it counts, its class, and the weight of that class.
-
-    What does not count has the class 0 and the weight 0. A class that does not exist has the weight nan on
-    CUDA, where asking for it would wait for the device; on the CPU it was refused before.
-    """
-    xp = of(target).xp
-    kept = xp.asarray(target != ignore_index)
-    index = xp.where(kept, target, 0)
-    share = kept if isinstance(weight, int) else xp.where(kept, weight[index], 0)
-    if xp is not np:
-        share = xp.where((index >= 0) & (index < classes), share, xp.nan)
-    return kept, index, share.astype(dtype, copy=False)
+def _weights(target: Any, weight: Any, input: Any, dims: Shape, ignore_index: int) -> tuple[Any, Any]:
+    """Which targets count, and the weight of each target's class, 0 where it does not count."""
+    kept = target != ignore_index
+    if weight is None:
+        return kept, kept.to(input.dtype)
+    return kept, TABLE.where(kept, TABLE.gather(expanded(weight, input.shape), target, dim=dims[0]), 0.0)
 
 
-def _one_class(shape: Shape) -> tuple[int, Shape]:
-    """The axis of the classes in an input of ``shape``, and the shape with one class."""
-    dim = min(len(shape) - 1, 1)
-    return dim, (*shape[:dim], 1, *shape[dim + 1 :])
-
-
-@in_float32
-def _nll(input: Any, target: Any, weight: Any, ignore_index: int, reduction: str) -> Any:
-    xp, (dim, one) = of(input).xp, _one_class(input.shape)
-    kept, index, share = _chosen(target, weight, input.shape[dim], ignore_index, input.dtype)
-    picked = xp.take_along_axis(input, index.reshape(one), dim).reshape(index.shape)
-    losses = xp.where(kept, -picked * share, 0).astype(input.dtype, copy=False)
+def _mean_of(losses: Any, shares: Any, dims: Shape, reduction: str) -> Any:
+    """``losses`` without the axis of the classes, their sum, or their mean for rows that have ``shares`` in it."""
     if reduction == "none":
+        return losses.sum(dims)
+    return losses.sum() / shares.sum() if reduction == "mean" else losses.sum()
+
+
+def _nll(input: Any, target: Any, weight: Any, dims: Shape, ignore_index: int, reduction: str) -> Any:
+    kept, shares = _weights(target, weight, input, dims, ignore_index)
+    losses = -TABLE.gather(input, target, dim=dims[0]) * shares
+    return _mean_of(TABLE.where(kept, losses, 0.0), shares, dims, reduction)
+
+
+def _log_softmax(input: Any, dims: Shape) -> tuple[Any, Any]:
+    """``input`` less its largest number, and the logarithm of the sum of exponentials of that."""
+    rest = input - input.amax(dims, keepdim=True).detach()
+    return rest, TABLE.log(TABLE.exp(rest).sum(dims, keepdim=True))
+
+
+def _of_each_class(rest: Any, total: Any, weight: Any) -> Any:
+    """The losses that the classes would have as targets."""
+    return total - rest if weight is None else (total - rest) * weight
+
+
+def _smoothed(losses: Any, of_classes: Any, dims: Shape, smoothing: float | None) -> Any:
+    """``losses``, mixed with the mean of those of the classes."""
+    if smoothing is None:
         return losses
-    return losses.sum() if reduction == "sum" else losses.sum() / share.sum()
+    return losses * (1 - smoothing) + of_classes.mean(dims, keepdim=True) * smoothing
 
 
-@in_float32
-def _nll_vjp(g: Any, target: Any, weight: Any, shape: Shape, ignore_index: int, reduction: str) -> Any:
-    target, (dim, one) = _raw(target), _one_class(shape)
-    kept, index, share = _chosen(target, _raw(weight), shape[dim], ignore_index, _raw(g).dtype)
-    if reduction == "none":
-        g = TABLE.reshape(g, size=one)
-    elif reduction == "mean":
-        g = g / share.sum()
-    classes = of(target).xp.arange(shape[dim]).reshape((shape[dim],) + (1,) * (len(shape) - dim - 1))
-    here = (index.reshape(one) == classes) & kept.reshape(one)
-    return TABLE.where(here, -share.reshape(one) * g, 0)
+def _classes(
+    input: Any, target: Any, weight: Any, dims: Shape, ignore_index: int, reduction: str, smoothing: float | None
+) -> Any:
+    kept, shares = _weights(target, weight, input, dims, ignore_index)
+    rest, total = _log_softmax(input, dims)
+    losses = (total - TABLE.gather(rest, target, dim=dims[0])) * shares
+    losses = _smoothed(losses, _of_each_class(rest, total, weight), dims, smoothing)
+    return _mean_of(TABLE.where(kept, losses, 0.0), shares, dims, reduction)
 
 
-for _name, _node in (("nll_loss", "NllLossBackward0"), ("nll_loss2d", "NllLoss2DBackward0")):
-    ArrayOp(_name, "input, target, weight", _nll, _nll_vjp, "-weight[target] * input[target]", node=_node)
+def _probabilities(input: Any, target: Any, weight: Any, dims: Shape, reduction: str, smoothing: float | None) -> Any:
+    of_classes = _of_each_class(*_log_softmax(input, dims), weight)
+    losses = _smoothed((of_classes * target).sum(dims, keepdim=True), of_classes, dims, smoothing)
+    return losses.sum(dims) if reduction == "none" else reduced(losses, reduction)
+
+
+def _kl_div(input: Any, target: Any, log_target: bool, reduction: str, rows: float) -> Any:
+    if log_target:
+        losses = TABLE.exp(target) * (target - input)
+    else:
+        losses = TABLE.where(target == 0, 0.0, target * TABLE.log(target)) - target * input
+    return losses.sum() / rows if reduction == "batchmean" else reduced(losses, reduction)
+
+
+def _of_rows(name: str, function: Any, node: str, counted: tuple[str, ...]) -> Fused:
+    return Fused(name, function, node=node, along="dims", counted=counted)
+
+
+# for inputs (C,) and (N, C), and for those with more axes
+NODES = "NllLossBackward0", "NllLoss2DBackward0"
+NLL = tuple(_of_rows("nll_loss", _nll, node, ("input",)) for node in NODES)
+CROSS_ENTROPY = tuple(_of_rows("cross_entropy_loss", _classes, node, ("input",)) for node in NODES)
+# torch has several nodes for the following, of which these are the last
+SMOOTHED = _of_rows("cross_entropy_loss", _classes, "AddBackward0", ("input", "input"))
+OF_PROBABILITIES = {
+    reduction: _of_rows("cross_entropy_loss", _probabilities, node, ("input", "target"))
+    for reduction, node in (("none", "NegBackward0"), ("mean", "DivBackward1"), ("sum", "NegBackward0"))
+}
+SUMS = {"mean": "MeanBackward0", "sum": "SumBackward0", "batchmean": "DivBackward0"}
+KL_DIV = composed("kl_div", _kl_div, {"none": "SubBackward0", **SUMS})
+KL_DIV_OF_LOGS = composed("kl_div", _kl_div, {"none": "MulBackward0", **SUMS})
+
+
+# --- what users call ------------------------------------------------------------------------------------------
 
 
 def _check_target(input: Any, target: Any) -> None:
@@ -117,14 +157,25 @@ def _check_classes(target: Any, classes: int, ignore_index: int) -> None:
             raise IndexError(f"Target {target.array[wrong][0]} is out of bounds.")
 
 
-@functional
+def _of_classes(ops: tuple[Fused, ...], input: Any, target: Any, weight: Any, ignore_index: int, *more: Any) -> Any:
+    """The loss ``ops`` (see above) of checked arguments."""
+    _check_target(input, target)
+    dim = min(input.ndim - 1, 1)
+    classes = input.shape[dim]
+    if weight is not None:
+        check_constant("nll_loss_forward", weight=weight)
+        _check_weight(weight, input, classes)
+    _check_classes(target, classes, ignore_index)
+    target = TABLE.reshape(target, size=(*target.shape, 1) if input.ndim > 1 else (1,))
+    return ops[input.ndim > 2](input, target, weight, (dim,), ignore_index, *more)
+
+
+@loss(before="ignore_index")
 def nll_loss(
     input: Any,
     target: Any,
     weight: Any = None,
-    size_average: bool | None = None,
     ignore_index: int = -100,
-    reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Any:
     """``-weight[t] * input[t]`` at the class t that ``target`` names, for rows of log-probabilities.
@@ -134,26 +185,15 @@ def nll_loss(
     where all are ignored. A class out of range raises on the CPU; on CUDA the loss is nan. Gradient:
     ``-g weight[t]`` at the target's class, 0 elsewhere. Source: torch.nn.functional.nll_loss.
     """
-    reduction = reduction_of(reduction, size_average, reduce)
-    _check_target(input, target)
-    classes = input.shape[min(input.ndim - 1, 1)]
-    if weight is not None:
-        check_constant("nll_loss_forward", weight=weight)
-        _check_weight(weight, input, classes)
-    _check_classes(target, classes, ignore_index)
-    target = cast(target if input.ndim > 1 else TABLE.reshape(target, size=()), int64)
-    op = TABLE.nll_loss if input.ndim <= 2 else TABLE.nll_loss2d
-    return op(input, target, 1 if weight is None else weight, ignore_index=ignore_index, reduction=reduction)
+    return _of_classes(NLL, input, target, weight, ignore_index, reduction)
 
 
-@functional
+@loss(before="ignore_index")
 def cross_entropy(
     input: Any,
     target: Any,
     weight: Any = None,
-    size_average: bool | None = None,
     ignore_index: int = -100,
-    reduce: bool | None = None,
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Any:
@@ -167,23 +207,14 @@ def cross_entropy(
     >>> cross_entropy(ag.tensor([[0.0, 0.0]]), ag.tensor([1]))
     tensor(0.6931)
     """
-    reduction = reduction_of(reduction, size_average, reduce)
     if not 0 <= label_smoothing <= 1:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
-    if target.shape == input.shape:
-        return _probability_loss(input, target, weight, ignore_index, reduction, label_smoothing)
-    logs = log_softmax(input, min(input.ndim - 1, 1))
-    loss = nll_loss(logs, target, weight, ignore_index=ignore_index, reduction=reduction)
-    if not label_smoothing:
-        return loss
-    smooth = _uniform_loss(logs, target, weight, ignore_index, reduction)
-    return loss * (1 - label_smoothing) + smooth * (label_smoothing / input.shape[min(input.ndim - 1, 1)])
-
-
-def _probability_loss(
-    input: Any, target: Any, weight: Any, ignore_index: int, reduction: str, label_smoothing: float
-) -> Any:
-    """The cross entropy of ``softmax(input)`` with probabilities."""
+    if input.dtype.category != FLOAT:
+        raise DtypeError(f"\"log_softmax_lastdim_kernel_impl\" not implemented for '{input.dtype.scalar_name}'")
+    smoothing = float(label_smoothing) or None
+    if target.shape != input.shape:
+        ops = CROSS_ENTROPY if smoothing is None else (SMOOTHED, SMOOTHED)
+        return _of_classes(ops, input, target, weight, ignore_index, reduction, smoothing)
     if target.dtype.category != FLOAT:
         raise DtypeError(
             f"Expected floating point type for target with class probabilities, got {target.dtype.scalar_name}"
@@ -191,35 +222,11 @@ def _probability_loss(
     if ignore_index >= 0:
         raise RuntimeError("ignore_index is not supported for floating point target")
     dim = min(input.ndim - 1, 1)
-    classes = input.shape[dim]
-    logs = log_softmax(input, dim)
     if weight is not None:
-        _check_weight(weight, input, classes, "cross_entropy: ")
-    if label_smoothing:
-        target = target * (1 - label_smoothing) + label_smoothing / classes
-    losses = _by_class(logs, weight, dim) * target
-    if reduction == "none":
-        return -TABLE.sum(losses, dim=(dim,), keepdim=False)
-    total = -reduced(losses, "sum")
-    return total if reduction == "sum" else total / (losses.numel() / classes)
-
-
-def _by_class(logs: Any, weight: Any, dim: int) -> Any:
-    """``logs``, those of each class times its weight."""
-    if weight is None:
-        return logs
-    return logs * TABLE.reshape(weight, size=(weight.shape[0],) + (1,) * (logs.ndim - dim - 1))
-
-
-def _uniform_loss(logs: Any, target: Any, weight: Any, ignore_index: int, reduction: str) -> Any:
-    """The sum over all classes of the losses that ``nll_loss`` would have if they were the target."""
-    dim = min(logs.ndim - 1, 1)
-    kept, _, share = _chosen(
-        target.array, 1 if weight is None else weight.array, logs.shape[dim], ignore_index, logs.array.dtype
-    )
-    losses = -TABLE.sum(_by_class(logs, weight, dim), dim=(dim,), keepdim=False)
-    losses = TABLE.where(kept, losses, 0)
-    return reduced(losses, "sum") / share.sum() if reduction == "mean" else reduced(losses, reduction)
+        _check_weight(weight, input, input.shape[dim], "cross_entropy: ")
+    if dim < input.ndim - 1:
+        target = TABLE.permute(target, dims=(0, *range(2, input.ndim), 1))
+    return OF_PROBABILITIES[reduction](input, target, weight, (dim,), reduction, smoothing)
 
 
 @functional
@@ -236,20 +243,18 @@ def kl_div(
     With ``log_target`` the target holds logarithms, too. ``reduction="batchmean"`` divides the sum by the
     size of the first axis, as the definition has it. Source: torch.nn.functional.kl_div.
     """
-    if size_average is None and reduce is None and reduction == "mean":
+    if size_average is not None or reduce is not None:
+        reduction = older_reduction(size_average, reduce)
+    elif reduction == "mean":
         warnings.warn(
             "reduction: 'mean' divides the total loss by both the batch size and the support size."
             "'batchmean' divides only by the batch size, and aligns with the KL div math definition."
             "'mean' will be changed to behave the same as 'batchmean' in the next major release.",
             stacklevel=2,
         )
-    per_batch = reduction == "batchmean"
-    reduction = reduction_of("sum" if per_batch else reduction, size_average, reduce)
     if min(input.dtype.category, target.dtype.category) < FLOAT:
         raise DtypeError("kl_div: Integral inputs not supported.")
-    if log_target:
-        losses = TABLE.exp(target) * (target - input)
-    else:
-        losses = TABLE.where(target == 0, 0, target * TABLE.log(target)) - target * input
-    loss = reduced(losses, reduction)
-    return loss / input.shape[0] if per_batch and input.ndim else loss
+    if reduction != "batchmean":
+        check_reduction(reduction)
+    ops = KL_DIV_OF_LOGS if log_target else KL_DIV
+    return ops[reduction](input, target, log_target, reduction, float(input.shape[0]) if input.ndim else 1.0)

@@ -3,10 +3,10 @@
 from typing import Any
 
 from ..errors import ShapeError
-from ..op import TABLE, functional
+from ..op import TABLE
 from ..shapes import Size
 from .distance import pairwise_distance
-from .loss import reduced, reduction_of
+from .loss import loss, reduced
 
 
 def _positive(x: Any) -> Any:
@@ -14,39 +14,33 @@ def _positive(x: Any) -> Any:
     return x.clamp_min(0)
 
 
-@functional
+@loss()
 def hinge_embedding_loss(
     input: Any,
     target: Any,
     margin: float = 1.0,
-    size_average: bool | None = None,
-    reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Any:
     """The distance ``input`` where ``target`` is 1, and what it lacks to ``margin`` where that is -1.
 
     Source: torch.nn.functional.hinge_embedding_loss.
     """
-    reduction = reduction_of(reduction, size_average, reduce)
     apart = TABLE.where(target != 1, _positive(margin - input), 0)
     return reduced(apart + TABLE.where(target != -1, input, 0), reduction)
 
 
-@functional
+@loss()
 def margin_ranking_loss(
     input1: Any,
     input2: Any,
     target: Any,
     margin: float = 0,
-    size_average: bool | None = None,
-    reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Any:
     """``max(0, margin - target * (input1 - input2))``: 1 wants input1 to be the larger, -1 input2.
 
     Source: torch.nn.functional.margin_ranking_loss.
     """
-    reduction = reduction_of(reduction, size_average, reduce)
     if not input1.ndim == input2.ndim == target.ndim:
         raise ShapeError(
             "margin_ranking_loss : All input tensors should have same dimension but got sizes: input1: "
@@ -55,21 +49,18 @@ def margin_ranking_loss(
     return reduced(_positive(-target * (input1 - input2) + margin), reduction)
 
 
-@functional
+@loss()
 def cosine_embedding_loss(
     input1: Any,
     input2: Any,
     target: Any,
     margin: float = 0,
-    size_average: bool | None = None,
-    reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Any:
     """1 less the cosine between the inputs where ``target`` is 1, what it has above ``margin`` where -1.
 
     Shapes: inputs (N, D) and target (N,), or (D,) and (). Source: torch.nn.functional.cosine_embedding_loss.
     """
-    reduction = reduction_of(reduction, size_average, reduce)
     dim = target.ndim
     if dim > 1:
         raise ShapeError("0D or 1D target tensor expected, multi-target not supported")
@@ -84,7 +75,7 @@ def cosine_embedding_loss(
     return reduced(together + TABLE.where(target == -1, _positive(cosine - margin), 0), reduction)
 
 
-@functional
+@loss()
 def triplet_margin_loss(
     anchor: Any,
     positive: Any,
@@ -93,8 +84,6 @@ def triplet_margin_loss(
     p: float = 2,
     eps: float = 1e-6,
     swap: bool = False,
-    size_average: bool | None = None,
-    reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Any:
     """By how much the anchor's distance to ``negative`` fails to exceed that to ``positive`` by ``margin``.
@@ -102,7 +91,6 @@ def triplet_margin_loss(
     Distances are ``pairwise_distance``; with ``swap`` the negative's is the less of those to the others.
     Source: torch.nn.functional.triplet_margin_loss; Balntas et al. 2016.
     """
-    reduction = reduction_of(reduction, size_average, reduce)
     if margin <= 0:
         raise ValueError(f"margin must be greater than 0, got {margin}")
     if not anchor.ndim == positive.ndim == negative.ndim:

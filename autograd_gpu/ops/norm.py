@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from ..dtypes import FLOAT
+from ..dtypes import FLOAT, REDUCED, float32
 from ..errors import DtypeError, ShapeError
+from ..fused import Fused
 from ..op import TABLE, ArrayOp, functional, public
 from ..shapes import Size
 from .loss import check_constant
@@ -14,7 +15,7 @@ from .precision import in_float32
 
 Shape = tuple[int, ...]
 
-# One record serves all of them. Its parameters: ``size`` is what the input is viewed as, ``dim`` the axes of
+# One record serves batches and groups. Its parameters: ``size`` is what the input is viewed as, ``dim`` the axes of
 # that view over which it is normalised, ``stats`` the mean and variance to use in place of the input's own
 # (arrays, or None), and ``align`` is a shape for weight and bias that broadcasts against the input. Where
 # there is no weight or bias it is the number 1 or 0.
@@ -84,7 +85,7 @@ def _summed(g: Any, align: Shape, shape: Shape) -> Any:
     return _view(TABLE.sum_to_size(g, size=align), shape)
 
 
-_TITLES = {"layer": "LayerNormKernelImpl", "batch": "batch_norm", "group": "GroupNormKernelImpl"}
+_TITLES = {"batch": "batch_norm", "group": "GroupNormKernelImpl"}
 for _kind, _title in _TITLES.items():
     ArrayOp(
         f"native_{_kind}_norm",
@@ -97,6 +98,47 @@ for _kind, _title in _TITLES.items():
         fits=True,
         title=_title,
     )
+
+
+def _centred(input: Any, dim: Shape, eps: float) -> tuple[Any, Any]:
+    """``input`` with mean 0 and variance 1 over ``dim``, and 1 / standard deviation."""
+    rest = input - TABLE.mean(input, dim=dim, keepdim=True)
+    scale = TABLE.rsqrt(TABLE.mean(rest * rest, dim=dim, keepdim=True) + eps)
+    return rest * scale, scale
+
+
+def _layer_norm(input: Any, weight: Any, bias: Any, dim: Shape, eps: float) -> Any:
+    x, _ = _centred(input, dim, eps)
+    y = x if weight is None else x * weight
+    return (y if bias is None else y + bias).to(input.dtype)
+
+
+def _of_layer_norm(g: Any, input: Any, weight: Any, _bias: Any, dim: Shape, eps: float, _y: Any) -> tuple[Any, ...]:
+    x, scale = _centred(input, dim, eps)
+    h = g if weight is None else g * weight
+    own = x * TABLE.mean(h * x, dim=dim, keepdim=True)
+    return (h - TABLE.mean(h, dim=dim, keepdim=True) - own) * scale, g * x, g, None, None
+
+
+def _rms_norm(input: Any, dim: Shape, eps: float) -> Any:
+    return input * TABLE.rsqrt(TABLE.mean(input * input, dim=dim, keepdim=True) + eps)
+
+
+def _scaled_rms_norm(input: Any, weight: Any, dim: Shape, eps: float) -> Any:
+    return (_rms_norm(input, dim, eps) * weight).to(input.dtype)
+
+
+NATIVE_LAYER_NORM = Fused(
+    "native_layer_norm",
+    _layer_norm,
+    gradient=_of_layer_norm,
+    title="LayerNormKernelImpl",
+    takes=(FLOAT,),
+    counted=("input", "weight", "bias"),
+)
+# In torch this is a product of the input, or of what it is normalised to
+RMS_NORM = Fused("rms_norm", _rms_norm, node="MulBackward0", takes=(FLOAT,), counted=("input", "input"))
+SCALED_RMS_NORM = Fused("rms_norm", _scaled_rms_norm, node="MulBackward0", takes=(FLOAT,), counted=("input", "weight"))
 
 
 # --- what users call -------------------------------------------------------------------------------------
@@ -152,7 +194,7 @@ def layer_norm(
     _check_shape("weight", weight, shape)
     _check_shape("bias", bias, shape)
     dim = tuple(range(input.ndim - len(shape), input.ndim))
-    return _run(TABLE.native_layer_norm, input, weight, bias, tuple(input.shape), dim, shape, eps)[0]
+    return NATIVE_LAYER_NORM(input, weight, bias, dim, eps)
 
 
 def _run(
@@ -182,15 +224,10 @@ def rms_norm(input: Any, normalized_shape: Any, weight: Any = None, eps: float |
     _check_shape("weight", weight, shape)
     if input.dtype.category < FLOAT:
         raise DtypeError(f"\"rms_norm\" not implemented for '{input.dtype.scalar_name}'")
-    return _rms_norm(input, weight, tuple(range(input.ndim - len(shape), input.ndim)), eps)
-
-
-@in_float32
-def _rms_norm(input: Any, weight: Any, dim: Shape, eps: float | None) -> Any:
     if eps is None:
-        eps = float(np.finfo(input.dtype.numpy).eps)
-    y = input * TABLE.rsqrt(TABLE.mean(input * input, dim=dim, keepdim=True) + eps)
-    return y if weight is None else y * weight
+        eps = float(np.finfo((float32 if input.dtype in REDUCED else input.dtype).numpy).eps)
+    dim = tuple(range(input.ndim - len(shape), input.ndim))
+    return RMS_NORM(input, dim, eps) if weight is None else SCALED_RMS_NORM(input, weight, dim, eps)
 
 
 def _channels(input: Any) -> Shape:

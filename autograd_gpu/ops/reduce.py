@@ -9,10 +9,11 @@ from ..backends import of
 from ..dtypes import ALL, COMPLEX, FLOAT, REDUCED, bool_, dtype, get_default_dtype, uint8
 from ..dtypes import of as dtype_of
 from ..errors import DtypeError, ShapeError
+from ..fused import Fused
 from ..op import REAL, TABLE, ArrayOp, public
 from ..shapes import dims_of
 from .arguments import numpy_names, one_or_many
-from .precision import cast, in_float32
+from .precision import cast
 
 Dims = tuple[int, ...]
 
@@ -83,6 +84,17 @@ def _logsumexp(input: Any, dim: Dims, keepdim: bool) -> Any:
     return y if keepdim else TABLE.squeeze_dims(y, dim=dim)
 
 
+def _complex_logsumexp(x: Any, dim: Dims, keepdim: bool) -> Any:
+    xp = of(x).xp
+    top = x.real.max(axis=dim, keepdims=True) if x.size else xp.zeros((1,) * x.ndim, x.real.dtype)
+    top = xp.where(xp.isinf(top), 0, top)
+    return without(xp.log(xp.exp(x - top).sum(axis=dim, keepdims=True)) + top, dim, keepdim)
+
+
+def _complex_logsumexp_vjp(g: Any, input: Any, y: Any, dim: Dims, keepdim: bool) -> Any:
+    return keep(g, dim, keepdim) * conj(TABLE.exp(input - keep(y, dim, keepdim)))
+
+
 def _not_nan(x: Any) -> Any:
     return of(x).xp.where(x == x, x, 0).astype(x.dtype)  # noqa: PLR0124  nan is not equal to itself
 
@@ -104,8 +116,8 @@ ArrayOp("mean", "input", _mean, mean_vjp, "mean of the elements over dim",
         takes=FRACTIONS, node="MeanBackward1")
 ArrayOp("nansum", "input", lambda x, dim, keepdim: total(_not_nan(x), dim, keepdim), _nansum_vjp,
         "sum of the elements over dim that are not nan", takes=REAL)
-ArrayOp("logsumexp", "input", _logsumexp, _logsumexp_vjp, "log of the sum of e**input over dim",
-        takes=FRACTIONS)
+ArrayOp("complex_logsumexp", "input", _complex_logsumexp, _complex_logsumexp_vjp,
+        "log of the sum of e**input over dim", takes=(COMPLEX,), node="LogsumexpBackward0")
 ArrayOp("any", "input", lambda x, dim, keepdim: (x != 0).any(axis=dim, keepdims=keepdim), None,
         "whether an element over dim is not 0")
 ArrayOp("all", "input", lambda x, dim, keepdim: (x != 0).all(axis=dim, keepdims=keepdim), None,
@@ -113,6 +125,7 @@ ArrayOp("all", "input", lambda x, dim, keepdim: (x != 0).all(axis=dim, keepdims=
 ArrayOp("count_nonzero", "input", lambda x, dim: (x != 0).sum(axis=dim, dtype=np.int64), None,
         "number of elements over dim that are not 0")
 # fmt: on
+TABLE.define(Fused("logsumexp", _logsumexp, takes=(FLOAT,), along="dim"))
 
 
 @public
@@ -204,7 +217,10 @@ def logsumexp(input: Any, dim: Any, keepdim: bool = False) -> Any:
     """
     if input.dtype.category < FLOAT:
         input = cast(input, get_default_dtype())
-    return TABLE.logsumexp(input, dim=dims_of(dim, input.ndim), keepdim=keepdim)
+    dims = dims_of(dim, input.ndim)
+    if input.dtype.is_complex:
+        return TABLE.complex_logsumexp(input, dim=dims, keepdim=keepdim)
+    return TABLE.logsumexp(input, dims, keepdim)
 
 
 def _logical(name: str, input: Any, dim: Any, keepdim: bool) -> Any:

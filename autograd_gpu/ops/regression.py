@@ -4,55 +4,62 @@ from math import log, pi
 from typing import Any
 
 from ..devices import cpu
+from ..dtypes import FLOAT
+from ..fused import Fused
 from ..op import TABLE, functional
-from .loss import elementwise_loss, of_difference, reduced, reduction_of, same_shape
+from .loss import check_reduction, composed, loss, reduced, same_shape
 from .precision import one_dtype
 
-
-def _mse(input: Any, target: Any) -> Any:
-    difference = input - target
-    return difference * difference
+# --- formulas --------------------------------------------------------------------------------------------
 
 
-def _mse_slope(input: Any, target: Any) -> Any:
-    return 2 * (input - target)
+def _by_weight(errors: Any, weight: Any, reduction: str) -> Any:
+    """``errors``, times ``weight`` if there is one; their mean is then over the sum of the weights."""
+    if weight is None or reduction != "mean":
+        return reduced(errors, reduction, weight)
+    return (errors * weight).sum() / weight.sum()
 
 
-def _smooth_l1(input: Any, target: Any, *, beta: float) -> Any:
-    distance = TABLE.abs(input - target)
-    return TABLE.where(distance < beta, 0.5 * distance * distance / beta, distance - 0.5 * beta)
+def _huber(difference: Any, delta: float) -> Any:
+    """``d**2 / 2`` of ``difference``, but ``delta (|d| - delta / 2)`` where ``|d| > delta``."""
+    bounded = TABLE.clamp(difference, -delta, delta)
+    return bounded * (difference - 0.5 * bounded)
 
 
-def _smooth_l1_slope(input: Any, target: Any, *, beta: float) -> Any:
-    difference = input - target
-    return TABLE.where(TABLE.abs(difference) >= beta, TABLE.sign(difference), difference / beta)
+def _mse_loss(input: Any, target: Any, weight: Any, reduction: str) -> Any:
+    return _by_weight(TABLE.square(input - target), weight, reduction)
 
 
-def _huber(input: Any, target: Any, *, delta: float) -> Any:
-    distance = TABLE.abs(input - target)
-    return TABLE.where(distance < delta, 0.5 * distance * distance, delta * (distance - 0.5 * delta))
+def _l1_loss(input: Any, target: Any, weight: Any, reduction: str) -> Any:
+    return _by_weight(TABLE.abs(input - target), weight, reduction)
 
 
-def _huber_slope(input: Any, target: Any, *, delta: float) -> Any:
-    difference = input - target
-    return TABLE.where(TABLE.abs(difference) >= delta, delta * TABLE.sign(difference), difference)
+def _smooth_l1_loss(input: Any, target: Any, beta: float, reduction: str) -> Any:
+    return reduced(_huber(input - target, beta) / beta, reduction)
 
 
-# fmt: off
-elementwise_loss("mse_loss", _mse, of_difference(_mse_slope), "(input - target)**2", "mse_cpu")
-elementwise_loss("smooth_l1_loss", _smooth_l1, of_difference(_smooth_l1_slope),
-                 "d**2 / (2 beta) of d = input - target; where |d| >= beta, |d| - beta / 2", "smooth_l1_cpu")
-elementwise_loss("huber_loss", _huber, of_difference(_huber_slope),
-                 "d**2 / 2 of d = input - target; where |d| >= delta, delta (|d| - delta / 2)", "huber_cpu")
-# fmt: on
+def _huber_loss(input: Any, target: Any, weight: Any, delta: float, reduction: str) -> Any:
+    return reduced(_huber(input - target, delta), reduction, weight)
 
 
-@functional
+MSE_LOSS = Fused("mse_loss", _mse_loss, title="mse_cpu", takes=(FLOAT,))
+L1_LOSS = composed("l1_loss", _l1_loss, {"none": "AbsBackward0", "mean": "MeanBackward0", "sum": "SumBackward0"})
+SMOOTH_L1_LOSS = Fused("smooth_l1_loss", _smooth_l1_loss, title="smooth_l1_cpu", takes=(FLOAT,))
+HUBER_LOSS = Fused("huber_loss", _huber_loss, title="huber_cpu", takes=(FLOAT,))
+
+
+def _check_weight(weight: Any, input: Any) -> None:
+    if weight is not None and weight.shape != input.shape:
+        raise ValueError("Weights and input must have the same size.")
+
+
+# --- what users call -------------------------------------------------------------------------------------
+
+
+@loss()
 def mse_loss(
     input: Any,
     target: Any,
-    size_average: bool | None = None,
-    reduce: bool | None = None,
     reduction: str = "mean",
     weight: Any = None,
 ) -> Any:
@@ -66,19 +73,15 @@ def mse_loss(
     >>> mse_loss(ag.tensor([1.0, 2.0]), ag.tensor([1.0, 4.0]))
     tensor(2.)
     """
-    reduction = reduction_of(reduction, size_average, reduce)
     input, target = same_shape(input, target)
-    if weight is None:
-        return TABLE.mse_loss(*one_dtype(input, target), reduction=reduction)
-    return _weighted_mean((input - target) ** 2, weight, reduction)
+    _check_weight(weight, input)
+    return MSE_LOSS(*one_dtype(input, target), weight, reduction)
 
 
-@functional
+@loss()
 def l1_loss(
     input: Any,
     target: Any,
-    size_average: bool | None = None,
-    reduce: bool | None = None,
     reduction: str = "mean",
     weight: Any = None,
 ) -> Any:
@@ -87,26 +90,17 @@ def l1_loss(
     ``weight`` is that of ``mse_loss``. Gradient: ``sign(input - target) g``. Source:
     torch.nn.functional.l1_loss.
     """
-    reduction = reduction_of(reduction, size_average, reduce)
     input, target = same_shape(input, target)
-    errors = TABLE.abs(input - target)
-    return reduced(errors, reduction) if weight is None else _weighted_mean(errors, weight, reduction)
+    _check_weight(weight, input)
+    input, target = one_dtype(input, target)
+    function = L1_LOSS[reduction] if input.dtype.category == FLOAT else _l1_loss
+    return function(input, target, weight, reduction)
 
 
-def _weighted_mean(errors: Any, weight: Any, reduction: str) -> Any:
-    """``errors * weight``, its sum, or that over the sum of the weights."""
-    if weight.shape != errors.shape:
-        raise ValueError("Weights and input must have the same size.")
-    errors = errors * weight
-    return reduced(errors, "sum") / reduced(weight, "sum") if reduction == "mean" else reduced(errors, reduction)
-
-
-@functional
+@loss()
 def smooth_l1_loss(
     input: Any,
     target: Any,
-    size_average: bool | None = None,
-    reduce: bool | None = None,
     reduction: str = "mean",
     beta: float = 1.0,
 ) -> Any:
@@ -114,13 +108,12 @@ def smooth_l1_loss(
 
     Gradient: ``g d / beta`` or ``g sign(d)``. Source: torch.nn.functional.smooth_l1_loss; Girshick 2015.
     """
-    reduction = reduction_of(reduction, size_average, reduce)
     input, target = same_shape(input, target)
     if beta < 0:
         raise RuntimeError("smooth_l1_loss does not support negative values for beta.")
     if beta == 0:
-        return reduced(TABLE.abs(input - target), reduction)
-    return TABLE.smooth_l1_loss(*one_dtype(input, target), beta=beta, reduction=reduction)
+        return l1_loss(input, target, reduction=reduction)
+    return SMOOTH_L1_LOSS(*one_dtype(input, target), float(beta), reduction)
 
 
 @functional
@@ -130,15 +123,12 @@ def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 
     ``weight``, of the input's shape, multiplies the losses. Gradient: ``g d`` or ``g delta sign(d)``.
     Source: torch.nn.functional.huber_loss.
     """
-    reduction = reduction_of(reduction)
-    input, target = one_dtype(*same_shape(input, target))
+    check_reduction(reduction)
+    input, target = one_dtype(*same_shape(input, target, stacklevel=3))
     if delta <= 0:
         raise RuntimeError("huber_loss does not support non-positive values for delta.")
-    if weight is None:
-        return TABLE.huber_loss(input, target, delta=delta, reduction=reduction)
-    if weight.shape != input.shape:
-        raise ValueError("Weights and input must have the same size.")
-    return reduced(TABLE.huber_loss(input, target, delta=delta, reduction="none") * weight, reduction)
+    _check_weight(weight, input)
+    return HUBER_LOSS(input, target, weight, float(delta), reduction)
 
 
 @functional
@@ -152,7 +142,7 @@ def gaussian_nll_loss(
     negative ``var`` raises on the CPU; on CUDA looking at it would wait for the device. Source:
     torch.nn.functional.gaussian_nll_loss.
     """
-    reduction = reduction_of(reduction)
+    check_reduction(reduction)
     if isinstance(var, float):
         var = TABLE.zeros_like(input) + var
     if var.device is cpu and (var.array < 0).any():
@@ -171,15 +161,13 @@ def _one_size_differs(shape: tuple[int, ...], other: tuple[int, ...]) -> bool:
     return len(shape) == len(other) and [n for m, n in zip(shape, other, strict=True) if m != n] == [1]
 
 
-@functional
+@loss(before="eps")
 def poisson_nll_loss(
     input: Any,
     target: Any,
     log_input: bool = True,
     full: bool = False,
-    size_average: bool | None = None,
     eps: float = 1e-8,
-    reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Any:
     """``exp(input) - target * input``: how unlikely the counts ``target`` are under a Poisson distribution.
@@ -188,7 +176,6 @@ def poisson_nll_loss(
     Stirling's approximation of ``log(target!)`` where the target is more than 1. Source:
     torch.nn.functional.poisson_nll_loss.
     """
-    reduction = reduction_of(reduction, size_average, reduce)
     rate, logs = (TABLE.exp(input), input) if log_input else (input, TABLE.log(input + eps))
     losses = rate - target * logs
     if full:

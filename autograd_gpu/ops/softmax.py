@@ -7,9 +7,8 @@ from typing import Any
 from ..dtypes import FLOAT
 from ..fused import Fused
 from ..op import TABLE, functional, public
-from ..shapes import dim_of, dims_of
+from ..shapes import dim_of
 from .precision import cast
-
 
 Dims = tuple[int, ...]
 
@@ -60,8 +59,9 @@ for _name, _function, _gradient in (
 
 def _along(op: Any, input: Any, dim: int, dtype: Any) -> Any:
     """``op`` of the records above along one axis, on ``input`` cast to ``dtype``."""
-    dims = dims_of(dim_of(dim, input.ndim), input.ndim)
-    return op(input if dtype is None else cast(input, dtype), dim=dims)
+    axis = dim_of(dim, input.ndim)
+    dims = (axis,) if input.ndim else ()
+    return op(input if dtype is None else cast(input, dtype), dims)
 
 
 @public
