@@ -190,7 +190,10 @@ KEEPERS = {  # kernels, and how many values of a column a thread keeps
 )
 def test_tilings_leave_enough_registers(name, columns):
     held, text = KEEPERS[name]
-    log = nvrtc.compiled(text(kernels.row_tiling(columns, held))).log
+    tiling = kernels.row_tiling(columns, held)
+    if not tiling.items and "backward" in name:
+        pytest.skip("rows too long to be kept: sums over rows are another program then")
+    log = nvrtc.compiled(text(tiling)).log
     assert " 0 bytes spill stores, 0 bytes spill loads" in log
 
 

@@ -1,6 +1,7 @@
 """Losses: values, gradients and second gradients as PyTorch's, numerics at the edges, and what is refused."""
 
 import warnings
+from inspect import signature
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -189,6 +190,25 @@ def test_older_arguments(options, rng):
         assert_same(F.mse_loss(ours(x), ours(t), **options), y)
     assert [str(w.message) for w in caught] == [str(w.message) for w in expected]
     assert all(w.filename == __file__ for w in caught)
+
+
+def test_older_arguments_have_their_places(rng):
+    torch = pytest.importorskip("torch")
+    x, t = rng.normal(size=(3, 4)).astype(np.float32), np.array([0, 1, 2])
+    with pytest.warns(UserWarning, match="reduction='sum'"):
+        y = F.nll_loss(ours(x), ours(t), None, False, 1)
+    assert_same(y, torch.nn.functional.nll_loss(theirs(x), theirs(t), ignore_index=1, reduction="sum"))
+    assert_same(
+        F.smooth_l1_loss(ours(x), ours(2 * x), None, None, "sum", 0.5),
+        torch.nn.functional.smooth_l1_loss(theirs(x), theirs(2 * x), None, None, "sum", 0.5),
+    )
+
+
+@pytest.mark.parametrize("name", sorted({*(loss.name for loss in LOSSES), "nll_loss", "cross_entropy"}))
+def test_signatures_are_torchs(name):
+    torch = pytest.importorskip("torch")
+    mine, torchs = (signature(getattr(f, name)).parameters for f in (F, torch.nn.functional))
+    assert [(p.name, p.default) for p in mine.values()] == [(p.name, p.default) for p in torchs.values()]
 
 
 def test_batchmean_is_the_definition(rng):

@@ -240,5 +240,6 @@ def row_tiling(columns: int, held: int) -> Tiling:
     items = -(-columns // width)
     if items > LONGEST or items * held > KEPT:
         width, items = 1024, -(-columns // 1024)  # a quarter of the registers that half as many threads have
-        items = items if items * held <= KEPT // 4 else 0
+        if items * held > KEPT // 4:
+            return Tiling(512, 1, 0)
     return Tiling(width, max(128 // width, 1), items)

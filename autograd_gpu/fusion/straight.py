@@ -107,7 +107,7 @@ class Writer:
         self.real = real_of(program.computed)
         self.steps: list[Step] = []
         self.namespace: dict[str, Any] = {
-            "full": full, "inf": inf, "number": self.real.type, "real": self.real, "uniform": uniform,
+            "full": full, "inf": inf, "number": self.real.type, "computed": self.real, "uniform": uniform,
         }  # fmt: skip
 
     def function(self) -> Function:
@@ -136,7 +136,7 @@ class Writer:
             if d is None:
                 lines.append(f"x{i} = number(x{i})")
             elif d.category >= FLOAT and d.numpy != self.real:
-                lines.append(f"x{i} = x{i}.astype(real)")
+                lines.append(f"x{i} = x{i}.astype(computed)")
         return lines
 
     def variable(self, number: int) -> Value:
@@ -173,7 +173,7 @@ class Writer:
         return self.steps[-1].name
 
     def widened(self, name: str, kind: int) -> str:
-        return name if kind == REAL else self.step(f"{name}.astype(real)", (name,), REAL)
+        return name if kind == REAL else self.step(f"{name}.astype(computed)", (name,), REAL)
 
     def reduction(self, op: Reduction, name: str, kind: int) -> str:
         """Reduce over the last axes, which are kept, or over all."""
