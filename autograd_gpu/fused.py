@@ -16,7 +16,9 @@ class Fused(Operation):
     of each argument (None for those that have none), written with the same operations; without it the
     gradient is derived from the function. ``node`` and ``title`` are torch's names of its node and in messages.
 
-    The argument ``along``, a tuple, names axes of the first one, which are moved to the end for the function.
+    The argument ``along``, a tuple, names axes of the first one, which are moved to the end for the function. The
+    argument ``seen`` holds shapes in which the function sees the first arguments; results that have the first of these
+    come out in the shape of the first argument.
     torch's node counts the arguments ``counted``, also those that are None; or else all floating tensors.
     """
 
@@ -33,6 +35,7 @@ class Fused(Operation):
         title: str | None = None,
         takes: tuple[int, ...] = REAL,
         along: str | None = None,
+        seen: str | None = None,
         counted: tuple[str, ...] = (),
     ) -> None:
         self.name, self.function, self.gradient, self.takes = name, function, gradient, takes
@@ -43,6 +46,7 @@ class Fused(Operation):
             raise TypeError(f"{name}{self.signature}: name the arguments of a fused function instead of **kwargs")
         self.operands = tuple(self.signature.parameters)
         self.along = None if along is None else self.operands.index(along)
+        self.seen = None if seen is None else self.operands.index(seen)
         self.counted = tuple(map(self.operands.index, counted))
         self.named = tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
         self.plain = all(p.kind is p.POSITIONAL_OR_KEYWORD for p in parameters)

@@ -61,6 +61,8 @@ class Call:
         own = {n: tensor._shape for n, tensor in self.tensors.items()}
         if self.order is not None:
             own[0] = tuple(own[0][axis] for axis in self.order)
+        if op.seen is not None:
+            own |= {n: size for n, i in enumerate(self.of) for size in arguments[op.seen][i : i + 1] if n in own}
         self.shapes = {n: shape + (1,) * gone[n] for n, shape in own.items()}
         numbers = frozenset(range(len(self.of))) - self.tensors.keys()
         self.trace = Trace(op, domain_of(self.shapes.values()), self.of, numbers, axes, by_row)
@@ -153,7 +155,8 @@ class Call:
             if self.shapes[n] != tensor._shape:
                 operands[n] = View(None, self.shapes[n])
         natural = [naturals(self.domain, self.axes)[level] for level in self.at]
-        results = [None if n == v._shape else View(None, n) for n, v in zip(natural, self.results, strict=True)]
+        shapes = self.shapes_of_results()
+        results = [None if n == own else View(None, n) for n, own in zip(natural, shapes, strict=True)]
         if self.order is not None:
             operands[0] = View(self.order, None)
             for i, value in enumerate(self.results):
@@ -163,11 +166,13 @@ class Call:
 
     def shapes_of_results(self) -> tuple[Shape, ...]:
         """Those that the user sees."""
-        views = self.views()[len(self.inputs) :]
-        return tuple(
-            value._shape if view is None or view.order is None else tuple(value._shape[i] for i in inverse(view.order))
-            for value, view in zip(self.results, views, strict=True)
-        )
+        seen, own = self.arguments[0]._shape, self.tensors[0]._shape
+        if self.op.seen is not None:
+            return tuple(own if value._shape == seen else value._shape for value in self.results)
+        if self.order is None:
+            return tuple(value._shape for value in self.results)
+        ndim, back = len(self.order), inverse(self.order)
+        return tuple(tuple(s[i] for i in back) if len(s) == ndim else s for s in (v._shape for v in self.results))
 
 
 def last_axes(op: Fused, arguments: tuple[Any, ...]) -> tuple[Shape | None, tuple[Any, ...]]:

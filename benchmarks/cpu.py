@@ -1,10 +1,10 @@
 """Forward and backward on the CPU beside PyTorch in eager mode, HIPS/autograd and MyGrad.
 
-All take turns in one process, each with one thread and, where it knows threads, with two; medians over the rounds
-count. A cell is the time relative to PyTorch's with the same number of threads (below 1 is faster). ``fused`` is an
-``ag.fuse`` function, compiled on large arrays; ``tiled`` the same without a compiler; ``plain`` the same operations on
-tensors. HIPS/autograd and MyGrad compute layer norm and cross-entropy from primitive operations, as they have no
-others. ``--memory`` prints how far each one's peak memory grows, in a process of its own.
+All that are installed take turns in one process, each with one thread and, where it knows threads, with two; medians
+over the rounds count. A cell is the time relative to PyTorch's with the same number of threads (below 1 is faster).
+``fused`` is an ``ag.fuse`` function, compiled on large arrays; ``tiled`` the same without a compiler; ``plain`` the
+same operations on tensors. HIPS/autograd and MyGrad compute layer norm and cross-entropy from primitive operations, as
+they have no others. ``--memory`` prints how far each one's peak memory grows, in a process of its own.
 
     python benchmarks/cpu.py
     python benchmarks/cpu.py --memory
@@ -18,7 +18,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -123,6 +123,13 @@ def eager(work: Work) -> Step:
     return on_tensors(torch, torch.nn.functional, work)
 
 
+def inductor(work: Work) -> Step:
+    """torch.compile."""
+    import torch
+
+    return on_tensors(torch, torch.nn.functional, work, torch.compile)
+
+
 def plain(work: Work) -> Step:
     """Our tensors, operation by operation."""
     import autograd_gpu as ag
@@ -185,14 +192,15 @@ def mygrad(work: Work) -> Step:
 
 LIBRARIES = {
     "torch": eager, "fused": fused, "tiled": tiled, "plain": plain, "HIPS/autograd": hips, "MyGrad": mygrad,
+    "torch.compile": inductor,
 }  # fmt: skip
-NEEDS = {"torch": "torch", "HIPS/autograd": "autograd", "MyGrad": "mygrad"}
-THREADED = ("torch", "fused")
+NEEDS = {"torch": "torch", "torch.compile": "torch", "HIPS/autograd": "autograd", "MyGrad": "mygrad"}
+THREADED = ("torch", "fused", "torch.compile")
 
 
-def present() -> dict[str, Callable[[Work], Step]]:
-    """The libraries that are installed."""
-    return {name: make for name, make in LIBRARIES.items() if importlib.util.find_spec(NEEDS.get(name, "numpy"))}
+def present(names: Sequence[str]) -> dict[str, Callable[[Work], Step]]:
+    """Those of the libraries ``names`` that are installed."""
+    return {name: LIBRARIES[name] for name in names if importlib.util.find_spec(NEEDS.get(name, "numpy"))}
 
 
 def set_threads(number: int) -> None:
@@ -266,10 +274,10 @@ def peak(name: str, title: str) -> None:
     print(round((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024))
 
 
-def memory(title: str = "chain, 10⁷") -> None:
+def memory(names: Sequence[str], title: str = "chain, 10⁷") -> None:
     """Print a table of peak memory."""
     print(f"\n| peak memory of {title} | MiB |\n|---|---:|")
-    for name in present():
+    for name in present(names):
         done = subprocess.run(  # noqa: S603  this script
             [sys.executable, __file__, "--peak", name, title],
             capture_output=True,
@@ -285,21 +293,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=15, help="of which the median counts; a third for 10⁷ elements")
     parser.add_argument("--only", default="", help="works whose title has this in it")
+    parser.add_argument("--libraries", nargs="+", default=list(LIBRARIES), choices=LIBRARIES, help="besides PyTorch")
     parser.add_argument("--memory", action="store_true", help="peak memory instead of times")
     parser.add_argument("--peak", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.peak:
         peak(*options.peak)
         return
+    found = present(list(dict.fromkeys(["torch", *options.libraries])))
     if options.memory:
-        memory()
+        memory(list(found))
         return
-    columns = [name for name in present() if name != "torch"]
+    columns = [name for name in found if name != "torch"]
     print(f"| | torch, ms | {' | '.join(columns)} |\n|---|---:|{'---:|' * len(columns)}")
     for title, work in WORKS.items():
         if options.only in title:
             rounds = max(options.rounds // 3, 3) if "10⁷" in title else options.rounds
-            report(title, {name: make(work) for name, make in present().items()}, rounds, columns)
+            report(title, {name: make(work) for name, make in found.items()}, rounds, columns)
     if options.only in "Adam":
         report("Adam, 16·10⁶ parameters", adams(), max(options.rounds // 3, 3), columns)
 

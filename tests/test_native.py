@@ -310,7 +310,8 @@ print(json.dumps({
 
 def outcome(cache, script=SCRIPT, **variables):
     """What the script prints in a process of its own."""
-    environment = {**os.environ, "AUTOGRAD_GPU_CACHE": str(cache), "PYTHONPATH": str(TESTS.parent), **variables}
+    own = {"AUTOGRAD_GPU_CACHE": str(cache), "AUTOGRAD_GPU_COMPILER": None, "PYTHONPATH": str(TESTS.parent)}
+    environment = {**os.environ, **own, **variables}
     environment = {name: value for name, value in environment.items() if value is not None}
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(script)], env=environment, capture_output=True, text=True, check=False

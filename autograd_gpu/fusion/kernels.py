@@ -21,6 +21,7 @@ ROWS_EACH = 32  # rows that a block takes before there are more blocks than run 
 KEPT = 64  # values that a thread keeps in registers, of 512 threads or fewer
 LONGEST = 16  # columns of a row for each thread: more take long to compile
 MOST = 65535  # blocks along the second and third axis of a grid
+WHOLE = Tiling(512, 1, 0)  # of a row of any length, so that no other length needs another kernel
 NO_WORD = re.compile(r"\W")
 WIDE_INDEX = 2**31  # places from which on an index has 64 bits
 
@@ -191,6 +192,8 @@ class Tiles(NamedTuple):
         batches, rows, columns = (axis.size for axis in grid[:3])
         sums = sum(output.reduction is not None for output in outputs)
         tiling = row_tiling(columns, held(laid, sums)) if along else column_tiling(rows, columns, sums)
+        if along and batches * rows == 1 and not any(output.by_column for output in outputs):
+            tiling = WHOLE
         tiles = 1 if along else blocks_for(columns, tiling.width * tiling.items)
         splits, others = blocks_for(rows, tiling.height), tiles * batch_blocks(batches)
         if sums and rows * columns <= (SMALL if along else MEDIUM):
@@ -226,7 +229,7 @@ def held(laid: list[tuple[str, Shape]], sums: int) -> int:
 def column_tiling(rows: int, columns: int, sums: int) -> Tiling:
     """How a block's threads share rows and columns that need nothing of each other but sums of columns."""
     if sums and rows * columns <= MEDIUM:  # one block has all rows, so many threads share them
-        return Tiling(32, max(min(power_of_two(rows), 32), 4), 1)
+        return Tiling(32, 32, 1)
     width = min(power_of_two(columns), 64 if sums else 256)
     return Tiling(width, 256 // width, 1)
 
@@ -241,5 +244,5 @@ def row_tiling(columns: int, held: int) -> Tiling:
     if items > LONGEST or items * held > KEPT:
         width, items = 1024, -(-columns // 1024)  # a quarter of the registers that half as many threads have
         if items * held > KEPT // 4:
-            return Tiling(512, 1, 0)
+            return WHOLE
     return Tiling(width, max(128 // width, 1), items)

@@ -3,12 +3,12 @@
 import os
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 EACH = 4  # pieces for each thread: one that is held up leaves more to the others
-ALONE = 1 << 17  # elements that a thread has done by the time another one would have begun (benchmarks/thresholds.py)
+ALONE = 1 << 18  # elements of a thread: another one begins 50 to 70 µs late (benchmarks/thresholds.py)
 
 
 def processors() -> int:
@@ -74,14 +74,14 @@ class Threads:
                 if not helper.cancel():
                     helper.result()
 
-    def submit(self, work: Callable[[], None], count: int) -> list[Any]:
+    def submit(self, work: Callable[[], None], count: int) -> list[Future[None]]:
         """Start ``work`` on ``count`` threads of the pool; none where it is just being replaced or shut down."""
         if (pool := self.pool) is None:
             pool = self.pool = ThreadPoolExecutor(max(self.number - 1, 1), "autograd_gpu")
-        try:
-            return [pool.submit(work) for _ in range(count)]
-        except RuntimeError:
-            return []
+        begun: list[Future[None]] = []
+        with suppress(RuntimeError):  # those that have begun before are waited for
+            begun.extend(pool.submit(work) for _ in range(count))
+        return begun
 
 
 THREADS = Threads()

@@ -85,19 +85,17 @@ def _summed(g: Any, align: Shape, shape: Shape) -> Any:
     return _view(TABLE.sum_to_size(g, size=align), shape)
 
 
-_TITLES = {"batch": "batch_norm", "group": "GroupNormKernelImpl"}
-for _kind, _title in _TITLES.items():
-    ArrayOp(
-        f"native_{_kind}_norm",
-        "input, weight, bias",
-        _norm,
-        {"input": _norm_vjp, "weight": _norm_weight_vjp, "bias": _norm_bias_vjp},
-        "(input - mean) / sqrt(variance + eps) * weight + bias; also the mean and the variance",
-        takes=(FLOAT,),
-        differentiable=1,
-        fits=True,
-        title=_title,
-    )
+ArrayOp(
+    "native_batch_norm",
+    "input, weight, bias",
+    _norm,
+    {"input": _norm_vjp, "weight": _norm_weight_vjp, "bias": _norm_bias_vjp},
+    "(input - mean) / sqrt(variance + eps) * weight + bias; also the mean and the variance",
+    takes=(FLOAT,),
+    differentiable=1,
+    fits=True,
+    title="batch_norm",
+)
 
 
 def _centred(input: Any, dim: Shape, eps: float) -> tuple[Any, Any]:
@@ -120,6 +118,16 @@ def _of_layer_norm(g: Any, input: Any, weight: Any, _bias: Any, dim: Shape, eps:
     return (h - TABLE.mean(h, dim=dim, keepdim=True) - own) * scale, g * x, g, None, None
 
 
+def _group_norm(input: Any, weight: Any, bias: Any, sizes: tuple[Shape, ...], eps: float) -> Any:  # noqa: ARG001
+    return _layer_norm(input, weight, bias, (2, 3), eps)
+
+
+def _of_group_norm(
+    g: Any, input: Any, weight: Any, bias: Any, _sizes: tuple[Shape, ...], eps: float, y: Any
+) -> tuple[Any, ...]:
+    return _of_layer_norm(g, input, weight, bias, (2, 3), eps, y)
+
+
 def _rms_norm(input: Any, dim: Shape, eps: float) -> Any:
     return input * TABLE.rsqrt(TABLE.mean(input * input, dim=dim, keepdim=True) + eps)
 
@@ -134,6 +142,15 @@ NATIVE_LAYER_NORM = Fused(
     gradient=_of_layer_norm,
     title="LayerNormKernelImpl",
     takes=(FLOAT,),
+    counted=("input", "weight", "bias"),
+)
+NATIVE_GROUP_NORM = Fused(
+    "native_group_norm",
+    _group_norm,
+    gradient=_of_group_norm,
+    title="GroupNormKernelImpl",
+    takes=(FLOAT,),
+    seen="sizes",
     counted=("input", "weight", "bias"),
 )
 # In torch this is a product of the input, or of what it is normalised to
@@ -261,8 +278,10 @@ def group_norm(
                 f"Expected {name} to be a vector of size equal to the number of channels in input, but got "
                 f"{name} of shape {list(parameter.shape)} and input of shape {list(shape)}"
             )
-    size = (shape[0], num_groups, prod(shape[1:]) // num_groups)
-    return _run(TABLE.native_group_norm, input, weight, bias, size, (2,), _channels(input), eps)[0]
+    channels = shape[1] // num_groups
+    of_channels = (num_groups, channels, 1)
+    sizes = (shape[0], num_groups, channels, prod(shape[2:])), of_channels, of_channels
+    return NATIVE_GROUP_NORM(input, weight, bias, sizes, float(eps))
 
 
 def _check_features(features: int, **parameters: Any) -> None:
