@@ -115,8 +115,8 @@ def _run(
     """
     stream = next((node.stream for node, _ in seeds if isinstance(node, Node) and node.stream is not None), None)
     with nullcontext() if stream is None else backends.cuda().following(stream):
-        plannable = targets is None and not recorded and modes.fuse and not Anomaly.on
-        found, shared = (plannable and planned.run(seeds, retain_graph=retain_graph)) or engine.run(
+        plannable = not recorded and modes.fuse and not Anomaly.on
+        found, shared = (plannable and planned.run(seeds, targets=targets, retain_graph=retain_graph)) or engine.run(
             seeds, add=operator.add, targets=targets, retain_graph=retain_graph, recorded=recorded
         )
         for leaf in found:

@@ -112,11 +112,35 @@ def classes(roots: list[Any]) -> tuple[type, ...]:
 PLANS = Plans()
 
 
-def run(seeds: list[tuple[Any, Any]], *, retain_graph: bool) -> tuple[dict[Any, Any], set[Any]] | None:
-    """What ``engine.run`` returns, by a plan; None if the graph cannot be planned."""
+def ends_in(targets: frozenset[Any], roots: list[Any]) -> bool:
+    """Whether ``targets`` are leaves, and there are no others behind ``roots``."""
+    if any(isinstance(target, Node) for target in targets):
+        return False
+    met: set[Any] = set(roots)
+    stack = list(roots)
+    while stack:
+        for parent in stack.pop().parents:
+            if isinstance(parent, Node):
+                if parent not in met:
+                    met.add(parent)
+                    stack.append(parent)
+            elif parent is not None and parent not in targets:
+                return False
+    return True
+
+
+def run(
+    seeds: list[tuple[Any, Any]], *, targets: frozenset[Any] | None, retain_graph: bool
+) -> tuple[dict[Any, Any], set[Any]] | None:
+    """What ``engine.run`` returns, by a plan; None if the graph cannot be planned.
+
+    A plan computes the gradients of all leaves, so it is no road to some ``targets`` only.
+    """
     roots, given = [target for target, _ in seeds], [seed for _, seed in seeds]
     if not all([isinstance(root, Node) for root in roots]):  # noqa: C419  a list is faster
         return None  # a leaf says nothing of its device
+    if targets is not None and not ends_in(targets, roots):
+        return None
     if (replay := PLANS.guess(roots, given)) is None:
         if (traced := trace(roots)) is None:
             return None

@@ -140,6 +140,19 @@ def test_a_graph_with_a_hook_or_a_custom_function_goes_without_a_plan(leaf):
     assert_allclose(host(x.grad), 6 * np.exp(2 * host(x)), rtol=1e-5)
 
 
+@pytest.mark.parametrize(("wanted", "plans"), [((0, 1), 1), ((0,), 0)], ids=["all leaves", "one of two"])
+def test_grad_goes_by_a_plan_where_it_asks_for_all_leaves(wanted, plans, leaf):
+    leaves = leaf(N), leaf(N)
+    inputs = [leaves[i] for i in wanted]
+    expected = both_roads(diamond, *leaves)[1]
+    ag.autograd.grad(diamond(*leaves).sum(), inputs)
+    before = fusion.stats().plans_hit
+    found = ag.autograd.grad(diamond(*leaves).sum(), inputs)
+    assert fusion.stats().plans_hit == before + plans
+    for i, grad in zip(wanted, found, strict=True):
+        assert_allclose(host(grad), expected[i], rtol=1e-5)
+
+
 def test_saved_arrays_are_checked_and_freed(leaf):
     x = leaf(N)
     y = x.exp()

@@ -15,7 +15,7 @@ from ..dtypes import of as dtype_of
 from ..errors import MissingCuda
 from . import Device, _numpy
 from . import _cupy_index as indexing  # noqa: F401  a part of this backend
-from . import _cupy_multi as multi  # noqa: F401  a part of this backend
+from . import _cupy_multi as multi
 from ._cupy_matmul import matmul as matmul  # noqa: PLC0414  a part of this backend
 from ._philox import Philox as Stream  # noqa: F401  a part of this backend
 
@@ -70,7 +70,7 @@ def raw_kernel(text: str, name: str) -> Any:
 
 def kernels_made() -> int:
     """How many kernels were made so far."""
-    return kernel.cache_info().misses + raw_kernel.cache_info().misses
+    return sum(made.cache_info().misses for made in (kernel, raw_kernel, multi.function))
 
 
 @cache
@@ -110,9 +110,11 @@ def compute(op: "Op", operands: tuple[Any, ...], computed: dtype, result: dtype,
     return Device.compute(op, operands, computed, result, out)
 
 
-def total(x: Any, axes: tuple[int, ...] | None, *, keepdims: bool, dtype: Any) -> Any:
-    """The sum of ``x`` over ``axes`` (None: all), in ``dtype``."""
-    return Device.total(x, axes, keepdims=keepdims, dtype=dtype)
+def total(
+    x: Any, axes: tuple[int, ...] | None, *, keepdims: bool, computed: Any, result: Any, divisor: int | None = None
+) -> Any:
+    """The sum of ``x`` over ``axes`` (None: all), divided by ``divisor``; in ``computed``, cast to ``result``."""
+    return Device.total(x, axes, keepdims=keepdims, computed=computed, result=result, divisor=divisor)
 
 
 def scalar(value: complex, d: dtype) -> complex:

@@ -71,9 +71,19 @@ def compute(
     return value
 
 
-def total(x: np.ndarray, axes: tuple[int, ...] | None, *, keepdims: bool, dtype: Any) -> Any:
-    """The sum of ``x`` over ``axes`` (None: all), in ``dtype``."""
-    return x.sum(axis=axes, keepdims=keepdims, dtype=dtype)
+def total(
+    x: np.ndarray,
+    axes: tuple[int, ...] | None,
+    *,
+    keepdims: bool,
+    computed: Any,
+    result: Any,
+    divisor: int | None = None,
+) -> Any:
+    """The sum of ``x`` over ``axes`` (None: all), divided by ``divisor``; in ``computed``, cast to ``result``."""
+    y = x.sum(axis=axes, keepdims=keepdims, dtype=computed)
+    y = y if divisor is None else y / divisor
+    return y if computed == result else y.astype(result)
 
 
 def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from ..modes import modes
 from .expr import as_expr, slot
 from .in_place import in_place, pays
 from .multi import SIZES, computed_in, update_source
+from .stats import STATS
 from .tiles import Tiles
 
 
@@ -77,8 +78,13 @@ class Update:
         backend, computed, name = type_.backend, computed_in(real), f"update_{self.name}"
         source = update_source(name, self.roots, self.arrays, self.reads, len(values), real, backend.ctype(computed))
         scalars = [computed.numpy.type(value) for value in values]
-        launch: Callable[[], None] = backend.multi.Launch(source, name, type_.device.index, places, scalars, SIZES)
-        return launch
+        launch = backend.multi.Launch(source, name, type_.device.index, places, scalars, SIZES)
+
+        def run() -> None:
+            launch()
+            STATS.launches += len(launch.calls)
+
+        return run
 
 
 # For each tensor where its first array lies, and a row: its number of elements and where the others lie. That is an

@@ -50,15 +50,13 @@ SUMMED_IN = {d.numpy: np.float32 if d in REDUCED else np.int64 for d in ALL if d
 def total(x: Any, dim: Dims | None = None, keepdim: bool = False) -> Any:
     """The sum of an array: of bools and integers in int64, of 16-bit floats in float32."""
     wide = SUMMED_IN.get(x.dtype, x.dtype)
-    y = of(x).total(x, dim, keepdims=keepdim, dtype=wide)
-    return y.astype(x.dtype) if wide is np.float32 else y
+    return of(x).total(x, dim, keepdims=keepdim, computed=wide, result=x.dtype if wide is np.float32 else wide)
 
 
 def _mean(x: Any, dim: Dims | None = None, keepdim: bool = False) -> Any:
     n = prod(x.shape) if dim is None else count(x.shape, dim)
     wide = SUMMED_IN.get(x.dtype, x.dtype)
-    y = of(x).total(x, dim, keepdims=keepdim, dtype=wide) / n
-    return y.astype(x.dtype) if wide is np.float32 else y
+    return of(x).total(x, dim, keepdims=keepdim, computed=wide, result=x.dtype, divisor=n)
 
 
 def mean_vjp(g: Any, shape: Dims, dim: Dims, keepdim: bool) -> Any:
