@@ -4,11 +4,15 @@ import operator
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from functools import lru_cache
+from math import prod
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from . import backends, engine, planned
+from .backends import Type
+from .devices import cpu
 from .dtypes import COMPLEX
 from .edges import AccumulateGrad, GradientEdge
 from .engine import Node, Parts
@@ -51,6 +55,28 @@ def _edges(values: tuple[Any, ...]) -> list[Any]:
     return edges
 
 
+@lru_cache(maxsize=64)
+def _one(type_: Type, shape: tuple[int, ...]) -> Any:
+    """An array that holds 1."""
+    with type_.backend.Scope(type_.device):
+        return type_.backend.xp.ones(shape, type_.numpy)
+
+
+class One(NamedTuple):
+    """The cotangent of a scalar on a device where none is given: no kernel has to write it again for each pass."""
+
+    type: Type
+    shape: tuple[int, ...]
+
+    def own(self) -> Any:
+        """An array of the pass's own, which hooks may see."""
+        return _one.__wrapped__(self.type, self.shape)
+
+    def kept(self) -> Any:
+        """The array for plans, which neither write to their seeds nor give them away."""
+        return _one(self.type, self.shape)
+
+
 def _seed(i: int, output: Any, grad: Any) -> Any:
     """The cotangent to start ``output`` with, checked: ``grad``, or 1 for a scalar."""
     if grad is not None and not isinstance(grad, Tensor):
@@ -77,6 +103,11 @@ def _seed(i: int, output: Any, grad: Any) -> Any:
     return grad if grad._type is output._type else TABLE.to(grad, type_=output._type)
 
 
+def is_unit(output: Tensor) -> bool:
+    """Whether the cotangent of ``output`` may be ``One``."""
+    return output._type.device is not cpu and prod(output._shape) == 1 and output.dtype.category < COMPLEX
+
+
 def seeds_of(outputs: tuple[Any, ...], grads: tuple[Any, ...], *, recorded: bool) -> list[tuple[Any, Any]]:
     """Pairs of where a cotangent starts and what it is there, checked."""
     if len(grads) != len(outputs):
@@ -85,6 +116,9 @@ def seeds_of(outputs: tuple[Any, ...], grads: tuple[Any, ...], *, recorded: bool
     for i, (output, edge, grad) in enumerate(zip(outputs, _edges(outputs), grads, strict=True)):
         if edge is None:
             raise GraphError(f"element {i} of tensors does not require grad and does not have a grad_fn")
+        if grad is None and not recorded and isinstance(output, Tensor) and is_unit(output):
+            seeds.append((edge, One(output._type, output._shape)))
+            continue
         seed = _seed(i, output, grad)
         if not recorded:
             scalar = not seed._shape and isinstance(seed.array, np.ndarray)
@@ -116,8 +150,13 @@ def _run(
     stream = next((node.stream for node, _ in seeds if isinstance(node, Node) and node.stream is not None), None)
     with nullcontext() if stream is None else backends.cuda().following(stream):
         plannable = not recorded and modes.fuse and not Anomaly.on
-        found, shared = (plannable and planned.run(seeds, targets=targets, retain_graph=retain_graph)) or engine.run(
-            seeds, add=operator.add, targets=targets, retain_graph=retain_graph, recorded=recorded
+        for_plan = [(node, seed.kept() if isinstance(seed, One) else seed) for node, seed in seeds if plannable]
+        found, shared = (plannable and planned.run(for_plan, targets=targets, retain_graph=retain_graph)) or engine.run(
+            [(node, seed.own() if isinstance(seed, One) else seed) for node, seed in seeds],
+            add=operator.add,
+            targets=targets,
+            retain_graph=retain_graph,
+            recorded=recorded,
         )
         for leaf in found:
             if isinstance(leaf, Tensor) and leaf._hooks is not None and (targets is None or leaf in targets):

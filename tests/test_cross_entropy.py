@@ -7,6 +7,7 @@ from support import host, ours, theirs
 
 import autograd_gpu as ag
 import autograd_gpu.nn.functional as F
+from autograd_gpu import fusion
 
 REDUCTIONS = ("none", "mean", "sum")
 every_reduction = pytest.mark.parametrize("reduction", REDUCTIONS)
@@ -208,3 +209,17 @@ def test_a_weight_that_requires_grad_is_fine_where_nothing_is_recorded():
     weight = ours(np.ones(3, np.float32), requires_grad=True)
     with ag.no_grad():
         F.nll_loss(ours(X), ours(T), weight)
+
+
+@pytest.mark.parametrize("mode", ["on", "off"])
+def test_many_rows_are_as_one_by_one(mode, rng):
+    scores, target = rng.standard_normal((700, 300)), rng.integers(300, size=700)
+    weight = rng.random(300)
+    options = {"weight": ours(weight), "ignore_index": int(target[5]), "label_smoothing": 0.1}
+    with fusion.compiling(mode):
+        x = ours(scores, requires_grad=True)
+        F.cross_entropy(x, ours(target), reduction="none", **options).sum().backward()
+    for i in (0, 5, 350, 699):
+        row = ours(scores[i : i + 1], requires_grad=True)
+        F.cross_entropy(row, ours(target[i : i + 1]), reduction="sum", **options).backward()
+        np.testing.assert_allclose(host(x.grad)[i], host(row.grad)[0], rtol=1e-9, atol=1e-12)

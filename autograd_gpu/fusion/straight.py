@@ -154,7 +154,8 @@ class Writer:
         self.real = real_of(program.computed)
         self.steps: list[Step] = []
         self.namespace: dict[str, Any] = {
-            "full": full, "inf": inf, "number": self.real.type, "computed": self.real, "uniform": uniform,
+            "full": full, "inf": inf, "number": self.real.type, "picked": picked, "computed": self.real,
+            "uniform": uniform,
         }  # fmt: skip
 
     def function(self) -> Function:

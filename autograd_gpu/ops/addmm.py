@@ -4,6 +4,7 @@ from typing import Any
 
 from ..backends import of
 from ..dtypes import INT
+from ..dtypes import of as dtype_of
 from ..errors import DtypeError, ShapeError
 from ..op import NUMBER, TABLE, ArrayOp, functional, public
 from .einsum import einsum
@@ -33,11 +34,11 @@ from .shape import Shape, expanded_size
 
 def _plus(input: Any, product: Any, beta: Any, alpha: Any) -> Any:
     """``product`` with ``alpha * product + beta * input`` written into it; 0 leaves ``input`` out, be it nan."""
-    xp = of(product).xp
+    backend, d = of(product), dtype_of(product.dtype)
     if alpha != 1:
-        xp.multiply(product, alpha, out=product, casting="unsafe")
+        backend.xp.multiply(product, alpha, out=product, casting="unsafe")
     if beta != 0:
-        xp.add(product, input if beta == 1 else input * beta, out=product, casting="unsafe")
+        backend.compute(TABLE.add, (product, input if beta == 1 else input * beta), d, d, product)
     return product
 
 
