@@ -106,11 +106,9 @@ class Notes(Watch):
     def __init__(self) -> None:
         self.steps: list[Step] = []
 
-    def run(
-        self, program: Any, road: ModuleType, values: Sequence[Any], domain: Shape, targets: Sequence[Shape | None]
-    ) -> list[Any]:
+    def run(self, program: Any, road: ModuleType, values: Sequence[Any], *where: Any) -> list[Any]:
         """The roots of ``program``."""
-        made: list[Any] = road.run(program, values, domain, targets)
+        made, (domain, targets) = super().run(program, road, values, *where), where
         formulas = texts(program.roots, tuple(f"x{i}" for i in range(len(values))))
         calls = device.prepared(program, values, domain, targets)[1] if road is device else []
         self.steps.append(

@@ -18,22 +18,13 @@ from .text import texts
 if TYPE_CHECKING:
     from .program import Program
 
-Shape = tuple[int, ...]
-
 
 class Watch:
     """Runs programs in place of their own road, on which it runs them."""
 
-    def run(
-        self,
-        program: "Program",
-        road: ModuleType,
-        values: Sequence[Any],
-        domain: Shape,
-        targets: Sequence[Shape | None],
-    ) -> list[Any]:
-        """The roots of ``program``."""
-        return road.run(program, values, domain, targets)  # type: ignore[no-any-return]
+    def run(self, program: "Program", road: ModuleType, values: Sequence[Any], *where: Any) -> list[Any]:
+        """The roots of ``program``, of ``values`` over a domain, with targets."""
+        return road.run(program, values, *where)  # type: ignore[no-any-return]
 
 
 @contextmanager
@@ -54,22 +45,15 @@ def tolerance(d: dtype) -> float:
 class Check(Watch):
     """Compares every program with the same formulas in double precision; FusionError names the first that differs."""
 
-    def run(
-        self,
-        program: "Program",
-        road: ModuleType,
-        values: Sequence[Any],
-        domain: Shape,
-        targets: Sequence[Shape | None],
-    ) -> list[Any]:
+    def run(self, program: "Program", road: ModuleType, values: Sequence[Any], *where: Any) -> list[Any]:
         """The roots of ``program``, found equal to the exact ones."""
-        made = road.run(program, values, domain, targets)
+        made = super().run(program, road, values, *where)
         if program.computed.is_floating_point or program.computed.is_complex:
             host = [backends.of(v).to_host(v) if hasattr(v, "shape") else v for v in values]
-            exact = interpret.exactly(program, host, domain, targets)
+            exact = interpret.exactly(program, host, *where)
             for i, (got, expected) in enumerate(zip(made, exact, strict=True)):
                 self.compare(program, i, backends.of(got).to_host(got), expected)
-        return made  # type: ignore[no-any-return]
+        return made
 
     @staticmethod
     def compare(program: "Program", i: int, got: np.ndarray, expected: np.ndarray) -> None:
@@ -91,17 +75,10 @@ class Check(Watch):
 class Ranges(Watch):
     """An NVTX range around every program, with its name, for NVIDIA's profilers."""
 
-    def run(
-        self,
-        program: "Program",
-        road: ModuleType,
-        values: Sequence[Any],
-        domain: Shape,
-        targets: Sequence[Shape | None],
-    ) -> list[Any]:
+    def run(self, program: "Program", road: ModuleType, values: Sequence[Any], *where: Any) -> list[Any]:
         """The roots of ``program``."""
         with named_range(program.name):
-            return road.run(program, values, domain, targets)  # type: ignore[no-any-return]
+            return super().run(program, road, values, *where)
 
 
 @contextmanager
