@@ -6,6 +6,7 @@ from numpy.testing import assert_allclose
 from support import host, ours
 
 import autograd_gpu as ag
+import autograd_gpu.nn.functional as F
 from autograd_gpu import fusion
 
 cudasim = pytest.importorskip("cudasim", reason="counts kernels and bytes: needs the simulated device")
@@ -138,6 +139,26 @@ def test_a_graph_with_a_hook_or_a_custom_function_goes_without_a_plan(leaf):
     y.exp().sum().backward()
     assert fusion.stats().plans_built == before.plans_built
     assert_allclose(host(x.grad), 6 * np.exp(2 * host(x)), rtol=1e-5)
+
+
+def test_another_batch_and_learning_rate_compile_nothing(leaf, rng):
+    parameters = [leaf(64, 128), leaf(128), leaf(128), leaf(128), leaf(128, 10), leaf(10)]
+    optimizer = ag.optim.Adam(parameters, lr=0.1)
+
+    def step(count, lr):
+        w1, b1, scale, shift, w2, b2 = parameters
+        x, target = ours(rng.random((count, 64), np.float32), "cuda"), ours(rng.integers(10, size=count), "cuda")
+        optimizer.param_groups[0]["lr"] = lr
+        hidden = F.layer_norm(F.gelu(x @ w1 + b1), (128,), scale, shift)
+        optimizer.zero_grad()
+        F.cross_entropy(F.dropout(hidden, 0.1) @ w2 + b2, target).backward()
+        optimizer.step()
+
+    step(64, 0.1)
+    before = fusion.stats()
+    step(37, 0.01)
+    after = fusion.stats()
+    assert (after.kernels, after.plans_built) == (before.kernels, before.plans_built)
 
 
 @pytest.mark.parametrize(("wanted", "plans"), [((0, 1), 1), ((0,), 0)], ids=["all leaves", "one of two"])

@@ -110,6 +110,12 @@ def compute(op: "Op", operands: tuple[Any, ...], computed: dtype, result: dtype,
     return Device.compute(op, operands, computed, result, out)
 
 
+def overwrite(op: "Op", operands: tuple[Any, ...], out: Any) -> None:
+    """Write ``op`` of arrays into ``out``, of which they may be one, in its dtype."""
+    own = dtype_of(out.dtype)
+    Device.compute(op, operands, own, own, out)
+
+
 def total(
     x: Any, axes: tuple[int, ...] | None, *, keepdims: bool, computed: Any, result: Any, divisor: int | None = None
 ) -> Any:

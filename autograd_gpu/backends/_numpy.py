@@ -71,6 +71,11 @@ def compute(
     return value
 
 
+def overwrite(op: "Op", operands: tuple[Any, ...], out: np.ndarray) -> None:
+    """Write ``op`` of arrays into ``out``, of which they may be one, in its dtype."""
+    op.numpy(*operands, out=out, casting="unsafe")
+
+
 def total(
     x: np.ndarray,
     axes: tuple[int, ...] | None,

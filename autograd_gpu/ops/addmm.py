@@ -4,7 +4,6 @@ from typing import Any
 
 from ..backends import of
 from ..dtypes import INT
-from ..dtypes import of as dtype_of
 from ..errors import DtypeError, ShapeError
 from ..op import NUMBER, TABLE, ArrayOp, functional, public
 from .einsum import einsum
@@ -34,11 +33,11 @@ from .shape import Shape, expanded_size
 
 def _plus(input: Any, product: Any, beta: Any, alpha: Any) -> Any:
     """``product`` with ``alpha * product + beta * input`` written into it; 0 leaves ``input`` out, be it nan."""
-    backend, d = of(product), dtype_of(product.dtype)
+    backend = of(product)
     if alpha != 1:
         backend.xp.multiply(product, alpha, out=product, casting="unsafe")
     if beta != 0:
-        backend.compute(TABLE.add, (product, input if beta == 1 else input * beta), d, d, product)
+        backend.overwrite(TABLE.add, (product, input if beta == 1 else input * beta), product)
     return product
 
 
