@@ -2,9 +2,9 @@
 
 A backend module has: ``xp`` (the library's namespace), ``is_array``, ``device_of(array)``,
 ``elementwise(op, operands)`` and ``compute(op, operands, computed, result, out)`` (run a record),
-``overwrite(op, operands, out)``, ``matmul(a, b)``, ``total(x, axes, ...)`` (a sum or mean), ``indexing`` (take, put and add by index arrays),
-``scalar(value, dtype)`` (a Python number as an operand), ``from_host``/``to_host``, ``shares_memory``, ``empty``,
-``Scope(device)`` (make it current). CuPy is imported only when CUDA is asked for.
+``overwrite(op, operands, out)``, ``matmul(a, b)``, ``total(x, axes, ...)`` (a sum or mean), ``indexing`` (take, put
+and add by index arrays), ``scalar(value, dtype)`` (a Python number as an operand), ``from_host``/``to_host``,
+``shares_memory``, ``empty``, ``Scope(device)`` (make it current). CuPy is imported only when CUDA is asked for.
 """
 
 import importlib
