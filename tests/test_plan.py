@@ -101,6 +101,18 @@ def test_a_chain_of_28_operations_is_one_kernel(leaf):
     assert trace.kernel_bytes <= (1 + saved + 1) * 4 * N
 
 
+def test_operations_that_take_long_to_compile_share_kernels_by_tens(leaf):
+    def sines(x):
+        for _ in range(25):
+            x = x.sin()
+        return x
+
+    x = leaf(N)
+    assert traced(sines, x).launches == 3
+    planned, unplanned = both_roads(sines, x)
+    assert_allclose(planned[0], unplanned[0], rtol=1e-5)
+
+
 def test_three_leaves_of_a_product_and_a_sum_leave_in_one_kernel(leaf):
     trace = traced(product_and_sum, leaf(N), leaf(N), leaf(N))
     assert trace.launches == 1

@@ -34,3 +34,13 @@ def helpers(roots: tuple[Expr, ...]) -> tuple[str, ...]:
     found: dict[str, None] = {}
     fold(roots, var=id, const=id, call=lambda op, *_: found.update(dict.fromkeys(op.helpers)))
     return tuple(found)
+
+
+LARGE = frozenset({"sin", "cos", "tan", "sinc", "lgamma", "digamma", "polygamma"})  # hundreds of instructions each
+
+
+def sizes(roots: tuple[Expr, ...]) -> tuple[int, int]:
+    """How many distinct operations ``roots`` have, and how many of them are large."""
+    calls: list[bool] = []
+    fold(roots, var=id, const=id, call=lambda op, *_: calls.append(op.name in LARGE))
+    return len(calls), sum(calls)

@@ -70,9 +70,7 @@ extern "C" __global__ void __launch_bounds__({threads}) {source.name}({", ".join
     for (; place + {vector} <= elements; place += step) {{
 {joined(self.several())}
     }}
-    for (; place < elements; ++place) {{  // one thread has some left, fewer than {vector}
-{joined(self.one("place", lambda i: f"in{i}[place]", lambda i, output: store(i, output, "place", f"y{i}")))}
-    }}
+{joined(self.rest())}
 {joined(self.finish())}
 }}
 """)
@@ -118,6 +116,13 @@ extern "C" __global__ void __launch_bounds__({threads}) {source.name}({", ".join
         yield "}"
         for i, output in self.kept:
             yield f"*reinterpret_cast<Several<{output.stored}>*>(out{i} + place) = out_{i};"
+
+    def rest(self) -> Iterator[str]:
+        """Compute the roots at the last places, fewer than ``vector``: one thread has them."""
+        if self.stride.vector > 1:
+            yield "for (; place < elements; ++place) {"
+            yield from self.one("place", lambda i: f"in{i}[place]", lambda i, y: store(i, y, "place", f"y{i}"))
+            yield "}"
 
     def finish(self) -> Iterator[str]:
         """Bring together what the threads of the block have summed, and store it."""

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from ..backends import cuda, why_no_cuda
 from ..dtypes import COMPLEX, FLOAT, dtype
 from .axes import Axis, Shape
+from .codegen import sizes
 from .cuda import COLUMN_WISE, CONSTANT, DENSE, NUMBER, ROW_WISE, STRIDED, Output, Source
 from .expr import slot, substitute
 from .flat import Flat, Stride
@@ -129,7 +130,8 @@ class Line(NamedTuple):
         stored = [o.dtype for o in outputs if o.reduction is None]
         read = [x for x, letter in zip(inputs, layouts, strict=True) if letter == DENSE]
         widest = max((d.numpy.itemsize for d in (*stored, *(x.dtype for x in read)) if d is not None), default=16)
-        vector = max(16 // widest, 1) if all(x.aligned for x in read) else 1
+        _, large = sizes(tuple(output.formula for output in outputs))  # each neighbour has its own copy of the text
+        vector = max(16 // widest, 1) if large < 2 and all(x.aligned for x in read) else 1
         threads = 1024 if sums and size <= SMALL else 256
         blocks = blocks_for(size, threads * vector)
         if sums:

@@ -12,13 +12,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..dtypes import REDUCED, dtype, float32
+from .codegen import sizes
 from .expr import Expr, fold, slot, slots, substitute
 from .launch import kind_of
 from .lowering import in_rows
 from .program import Program, program
 from .reductions import ELEMENT
 
-MAX_OPS, MAX_INPUTS, MAX_OUTPUTS = 128, 32, 4  # of one program; inputs that are numbers do not count
+# Of one program; large operations are those that take long to compile, and inputs that are numbers do not count
+MAX_OPS, MAX_LARGE, MAX_INPUTS, MAX_OUTPUTS = 128, 10, 32, 4
 
 
 @dataclass(frozen=True)
@@ -96,13 +98,6 @@ class Plan:
                 values[i] = None  # its memory goes back to the pool
 
 
-def size(*formulas: Expr) -> int:
-    """How many distinct operations ``formulas`` have."""
-    calls: list[Any] = []
-    fold(formulas, var=lambda _: None, const=lambda _: None, call=lambda op, *_: calls.append(op))
-    return len(calls)
-
-
 class Builder:
     """Composes a plan, running every step as it is found."""
 
@@ -150,7 +145,9 @@ class Builder:
     def fits_one_program(self, *formulas: Expr) -> bool:
         """Whether a program may compute ``formulas`` together."""
         arrays = [i for i in slots(*formulas) if kind_of(self.values[i]) is not None]
-        return len(formulas) <= MAX_OUTPUTS and len(arrays) <= MAX_INPUTS and size(*formulas) <= MAX_OPS
+        count, large = sizes(formulas)
+        small_enough = count <= MAX_OPS and large <= MAX_LARGE
+        return small_enough and len(formulas) <= MAX_OUTPUTS and len(arrays) <= MAX_INPUTS
 
     def of_value(self, number: int) -> Formula:
         """A value that starts a region of its own: nothing is known of its shape."""
