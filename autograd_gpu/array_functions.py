@@ -60,7 +60,8 @@ class FunctionNode(TensorRules):
     def _cotangent(self, grad: Any, number: int) -> Any:
         """The cotangent of one result: zeros where none came."""
         if not isinstance(grad, Parts):
-            return grad
+            kept = isinstance(grad, Tensor) or grad.size != 1
+            return grad if kept else grad.copy()  # it may be a plan's seed, and an adjoint may write into it
         if number in grad:
             return grad[number]
         type_, shape = self.of_results[number]

@@ -56,8 +56,8 @@ def _edges(values: tuple[Any, ...]) -> list[Any]:
 
 
 @lru_cache(maxsize=64)
-def _one(type_: Type, shape: tuple[int, ...]) -> Any:
-    """An array that holds 1."""
+def _one(type_: Type, shape: tuple[int, ...], _: int = 0) -> Any:
+    """An array that holds 1; one for each stream ``_``, as another might read it before it is written."""
     with type_.backend.Scope(type_.device):
         return type_.backend.xp.ones(shape, type_.numpy)
 
@@ -74,7 +74,7 @@ class One(NamedTuple):
 
     def kept(self) -> Any:
         """The array for plans, which neither write to their seeds nor give them away."""
-        return _one(self.type, self.shape)
+        return _one(self.type, self.shape, self.type.backend.xp.cuda.get_current_stream().ptr)
 
 
 def _seed(i: int, output: Any, grad: Any) -> Any:
