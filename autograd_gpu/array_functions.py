@@ -12,7 +12,7 @@ from .backends import Type, _numpy
 from .dtypes import FLOAT
 from .engine import Parts
 from .errors import DeviceError, DtypeError, GraphError, ShapeError
-from .nodes import TensorRules
+from .nodes import ArrayOpNode
 from .op import TABLE, ArrayOp, node_name
 from .tensor import Tensor, wrap
 
@@ -20,7 +20,7 @@ Kind = tuple[Type, tuple[int, ...]]
 RESULT = "result"
 
 
-class FunctionNode(TensorRules):
+class FunctionNode(ArrayOpNode):
     """A node of an ``ArrayFunction``: one call of the adjoint gives the cotangents of all operands."""
 
     __slots__ = ("of_operands", "of_results")
@@ -32,7 +32,13 @@ class FunctionNode(TensorRules):
         """With the operands' types, which a plan knows of no neighbour that is a leaf."""
         return super().kind() and (type(self), *(own and own[0] for own in self.of_operands))
 
-    def _apply_rules(self, grad: Any, saved: tuple[Any, ...]) -> tuple[Any, ...]:
+    def pullback(self, grad: Any) -> tuple[Any, ...]:
+        return self._adjoint(grad, self.unpack())
+
+    def recorded_pullback(self, grad: Any) -> tuple[Any, ...]:
+        return self._adjoint(grad, self.restore())
+
+    def _adjoint(self, grad: Any, saved: tuple[Any, ...]) -> tuple[Any, ...]:
         op = self.op
         if op.adjoint is None:
             raise GraphError(

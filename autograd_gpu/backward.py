@@ -2,8 +2,8 @@
 
 import operator
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import lru_cache
 from math import prod
 from typing import Any, NamedTuple
@@ -17,6 +17,7 @@ from .dtypes import COMPLEX
 from .edges import AccumulateGrad, GradientEdge
 from .engine import Node, Parts
 from .errors import GraphError
+from .fusion.memory import keeping
 from .modes import Anomaly, modes
 from .op import TABLE
 from .tensor import Tensor, wrap
@@ -119,7 +120,8 @@ def seeds_of(outputs: tuple[Any, ...], grads: tuple[Any, ...], *, recorded: bool
         if grad is None and not recorded and isinstance(output, Tensor) and is_unit(output):
             seeds.append((edge, One(output._type, output._shape)))
             continue
-        seed = _seed(i, output, grad)
+        alike = isinstance(grad, Tensor) and isinstance(output, Tensor) and grad._type is output._type
+        seed = grad if alike and grad._shape == output._shape else _seed(i, output, grad)
         if not recorded:
             scalar = not seed._shape and isinstance(seed.array, np.ndarray)
             seed = seed.array[()] if scalar else seed.array
@@ -129,40 +131,56 @@ def seeds_of(outputs: tuple[Any, ...], grads: tuple[Any, ...], *, recorded: bool
     return seeds
 
 
-@contextmanager
-def passing(*, recorded: bool) -> Iterator[None]:
-    """The state in which backward passes and their hooks run: recording only for ``create_graph``, and quiet."""
-    recording, modes.grad = modes.grad, recorded
-    try:
-        with np.errstate(all="ignore"):
-            yield
-    finally:
-        modes.grad = recording
+class passing:  # noqa: N801  a context manager
+    """The state in which backward passes and their hooks run: recording only for ``create_graph``."""
+
+    __slots__ = ("before", "recorded")
+
+    def __init__(self, *, recorded: bool) -> None:
+        self.recorded = recorded
+
+    def __enter__(self) -> None:
+        self.before, modes.grad = modes.grad, self.recorded
+
+    def __exit__(self, *_: object) -> None:
+        modes.grad = self.before
 
 
 def _run(
     seeds: list[tuple[Any, Any]], targets: frozenset[Any] | None, *, retain_graph: bool, recorded: bool
 ) -> tuple[dict[Any, Any], set[Any]]:
-    """The pass by a plan or else ``engine.run``, then the tensor hooks of the leaves that it reached.
-
-    It runs on the CUDA stream that the graph was made on.
-    """
-    stream = next((node.stream for node, _ in seeds if isinstance(node, Node) and node.stream is not None), None)
+    """The pass on the CUDA stream that the graph was made on, then the tensor hooks of the leaves that it reached."""
+    stream = None
+    for node, _ in seeds:
+        stream = stream or getattr(node, "stream", None)
     with nullcontext() if stream is None else backends.cuda().following(stream):
-        plannable = not recorded and modes.fuse and not Anomaly.on
-        for_plan = [(node, seed.kept() if isinstance(seed, One) else seed) for node, seed in seeds if plannable]
-        found, shared = (plannable and planned.run(for_plan, targets=targets, retain_graph=retain_graph)) or engine.run(
-            [(node, seed.own() if isinstance(seed, One) else seed) for node, seed in seeds],
-            add=operator.add,
-            targets=targets,
-            retain_graph=retain_graph,
-            recorded=recorded,
+        found, shared = _planned(seeds, targets, retain_graph=retain_graph, recorded=recorded) or _stepwise(
+            seeds, targets, retain_graph=retain_graph, recorded=recorded
         )
         for leaf in found:
             if isinstance(leaf, Tensor) and leaf._hooks is not None and (targets is None or leaf in targets):
                 found[leaf] = leaf._hooks.on_cotangent(found[leaf])
                 shared.add(leaf)  # a hook may have kept it, or returned somebody's tensor
     return found, shared
+
+
+def _planned(
+    seeds: list[tuple[Any, Any]], targets: frozenset[Any] | None, *, retain_graph: bool, recorded: bool
+) -> tuple[dict[Any, Any], set[Any]] | None:
+    """The pass by a plan, if there can be one."""
+    if recorded or not modes.fuse or Anomaly.on:
+        return None
+    kept = [(node, seed.kept() if isinstance(seed, One) else seed) for node, seed in seeds]
+    return planned.run(kept, targets=targets, retain_graph=retain_graph)
+
+
+def _stepwise(
+    seeds: list[tuple[Any, Any]], targets: frozenset[Any] | None, *, retain_graph: bool, recorded: bool
+) -> tuple[dict[Any, Any], set[Any]]:
+    """The pass node by node, without NumPy's warnings of overflow and the like."""
+    own = [(node, seed.own() if isinstance(seed, One) else seed) for node, seed in seeds]
+    with np.errstate(all="ignore"), keeping():
+        return engine.run(own, add=operator.add, targets=targets, retain_graph=retain_graph, recorded=recorded)
 
 
 def _store_retained(found: dict[Any, Any]) -> None:

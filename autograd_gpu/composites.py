@@ -139,7 +139,7 @@ def record(found: Traced, operands: list[Any], raw: list[Any], outs: list[Tensor
     node.domain, node.setting, node.fit = found.domain, found.setting, found.fit
     parents = [v._edge if isinstance(v, Tensor) and v._node is not None else None for v in held[: len(raw)]]
     finish(node, tuple(parents), outs[0])
-    if found.several:
+    if found.several and node.op.differentiable is None:
         outs[0]._node = None
         for out, edge in zip(outs, outputs_of(node, len(outs)), strict=True):
             out._node = edge if out.dtype.category >= FLOAT else None
@@ -155,7 +155,8 @@ def fuse(function: Function) -> Function:
 
     It may use elementwise operations, and reductions over the last axes or over all elements. On a CUDA device it
     then is one kernel forward and one or two backward, on the CPU it runs on tiles that fit the cache. Only
-    operands and reduced values are kept for the gradient, which is derived; it has all orders.
+    operands and reduced values are kept for the gradient, which is derived; it has all orders. Special values are as
+    unfused: 0 goes back to what ``where`` did not choose, and 0 · inf is nan (``elementwise`` has none there).
 
     The function is called with symbols, once for each kind of arguments: the shapes and dtypes of tensors, and
     the values of what is neither a tensor nor a float. Floats may change from call to call, unless its control

@@ -1,14 +1,17 @@
 """Operations of your own: elementwise ones from a formula or from CUDA code."""
 
+import inspect
 from collections.abc import Callable, Sequence
 from copy import copy
 from typing import Any
 
 from .functions import function_of
-from .fusion.expr import Expr
+from .fusion.expr import Expr, slot
 from .fusion.formula import Elementwise, of_cuda, of_formula
-from .fusion.grow import traced
+from .fusion.grow import grow, numeric
 from .fusion.parse import parsed
+from .op import Op
+from .tracers import Tracer, Tracing, expr_of
 
 Formula = str | Callable[..., Any]
 
@@ -63,16 +66,15 @@ def elementwise(
         return _with_direct_road(of_cuda(cuda, names, name or "custom", derivatives, numpy, preamble))
     if partials is not None or numpy is not None or preamble:
         raise TypeError("elementwise(): partials=, numpy= and preamble= go with cuda=; a formula needs none of them")
-    if isinstance(formula, str):
-        return _with_direct_road(of_formula(*_used(*parsed(formula, names)), name))
-    assert formula is not None
-    if names is not None:
+    if names is not None and not isinstance(formula, str):
         raise TypeError("elementwise(): a function names its operands itself, operands= goes with text")
-    names, results = traced(formula)
-    if len(results) != 1 or results[0] is None:
-        raise TypeError(f"elementwise(): the function must return one formula, not {len(results)}")
-    own = formula.__name__
-    return _with_direct_road(of_formula(*_used(names, results[0]), name or (own if own.isidentifier() else None)))
+    assert formula is not None
+    names, written = _written(formula, names)
+    if written.op is float:
+        raise ValueError("elementwise(): the formula is a number, it has no operand")
+    if name is None and not isinstance(formula, str) and formula.__name__.isidentifier():
+        name = formula.__name__
+    return _with_direct_road(of_formula(written, names, name))
 
 
 def _with_direct_road(op: Elementwise) -> Elementwise:
@@ -91,25 +93,43 @@ def _names(operands: str) -> tuple[str, ...]:
     return names
 
 
-def _used(names: tuple[str, ...], formula: Expr) -> tuple[Expr, tuple[str, ...]]:
-    if formula.op is float:
-        raise ValueError("elementwise(): the formula is a number, it has no operand")
-    return formula, names
-
-
 def _derivatives(partials: Sequence[Formula | None], names: tuple[str, ...]) -> tuple[Expr | None, ...]:
     if isinstance(partials, str) or len(partials) != len(names):
         count = "one text" if isinstance(partials, str) else len(partials)
         raise ValueError(
             f"elementwise(): partials needs a formula (or None) for each of {', '.join(names)}, got {count}"
         )
-    return tuple(None if partial is None else _derivative(partial, names) for partial in partials)
+    return tuple(_derivative(partial, names) for partial in partials)
 
 
-def _derivative(partial: Formula, names: tuple[str, ...]) -> Expr:
-    if isinstance(partial, str):
-        return parsed(partial, names)[1]
-    own, results = traced(partial)
-    if len(own) != len(names) or len(results) != 1 or results[0] is None:
-        raise TypeError(f"elementwise(): a function in partials= takes {', '.join(names)} and returns one formula")
-    return results[0]
+def _derivative(partial: Formula | None, names: tuple[str, ...]) -> Expr | None:
+    if partial is None:
+        return None
+    own, formula = _written(partial, names)
+    if len(own) != len(names):
+        raise TypeError(f"elementwise(): a function in partials= takes {', '.join(names)}, got {', '.join(own)}")
+    return formula
+
+
+class Writing(Tracing):
+    """A function that is called once, to write its formula down."""
+
+    fate = "is no formula"
+    advice = "A formula is made of elementwise operations of its operands and of real numbers."
+
+    def elementwise(self, op: Op, values: list[Any]) -> Tracer:
+        return Tracer(self, grow(op, tuple(map(expr_of, values))))
+
+
+def _written(formula: Formula, names: tuple[str, ...] | None) -> tuple[tuple[str, ...], Expr]:
+    """The operands of a formula, which are the arguments of a function or, of a text, the ``names``, and itself."""
+    if isinstance(formula, str):
+        return parsed(formula, names)
+    arguments = inspect.signature(formula).parameters.values()
+    if any(argument.kind not in (argument.POSITIONAL_ONLY, argument.POSITIONAL_OR_KEYWORD) for argument in arguments):
+        raise TypeError(f"{formula.__name__}{inspect.signature(formula)}: operands are plain positional arguments")
+    trace = Writing(formula.__name__.strip("<>"))
+    result = formula(*(Tracer(trace, slot(i)) for i in range(len(arguments))))
+    if not isinstance(result, Tracer | int | float):
+        raise TypeError(f"elementwise(): {trace.name}() must return one formula, got a {type(result).__name__}")
+    return tuple(argument.name for argument in arguments), numeric(expr_of(result))

@@ -2,12 +2,13 @@
 
 import warnings
 from collections.abc import Callable, Iterable
+from functools import partial
 from heapq import heappop, heappush
 from itertools import count
 from typing import Any
 
 from .errors import FreedError, GraphError, StaleError
-from .modes import Anomaly
+from .modes import Anomaly, modes
 
 # Nodes are numbered downwards: the newest is the smallest, so it comes first out of a heap.
 next_sequence = count(0, -1).__next__
@@ -51,6 +52,7 @@ class Node:
     hooks: "NodeHooks | None" = None
     trace: str | None = None  # the forward call's traceback, in anomaly mode
     aliases = False  # the cotangents that it returns may be somebody else's arrays
+    large = False  # a plan is worth its while: it works on a device, or on large arrays
     results = 1  # how many tensors the operation returned
     stream: Any = None  # the CUDA stream that it was computed on, if that is not the default one
 
@@ -251,7 +253,7 @@ def run(
     shared: set[Any] = set()
     reached: dict[Any, Any] = {}
     heap: list[tuple[int, Node]] = []
-    anomaly = Anomaly.on
+    anomaly, watch = Anomaly.on, modes.watch
     arriving: Iterable[tuple[Any, Any]] = seeds
     grad, aliased = None, True
     while True:
@@ -285,6 +287,8 @@ def run(
             arriving = ()
             continue
         pull = node.recorded_pullback if recorded else node.pullback
+        if watch is not None:
+            pull = partial(watch.call, node.name(), pull)
         parts = watched_pullback(node, grad, pull) if anomaly else pull(grad)
         if hooks is not None:
             parts = hooks.after(parts, grad)

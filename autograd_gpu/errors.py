@@ -8,7 +8,7 @@
     ├── GraphError   (RuntimeError)   the graph cannot be built, changed or walked as asked
     │   ├── FreedError                its saved arrays are gone
     │   └── StaleError                its saved arrays were written to afterwards
-    ├── FusionError  (TypeError)      a fused function does what cannot be fused
+    ├── FusionError  (TypeError)      a function that is traced does what no formula can
     ├── MissingCuda  (AssertionError) 'cuda' was asked for and is not there
     └── Unsupported  (AttributeError) torch has it, this package does not
 
@@ -61,7 +61,7 @@ class StaleError(GraphError):
 
 
 class FusionError(Error, TypeError):
-    """A fused function does what cannot be fused."""
+    """A function that is traced, by ``fuse`` or ``elementwise``, does what no formula can."""
 
 
 class MissingCuda(Error, AssertionError):

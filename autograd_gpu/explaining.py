@@ -159,7 +159,8 @@ def explain(*outputs: Tensor) -> Explanation:
     title = f"backward of {', '.join(output.grad_fn.name() for output in outputs if output.grad_fn)}"
     notes = Notes()
     with passing(recorded=False), watching(notes):
-        traced = planned.trace([node for node, _ in seeds])
+        roots = [node for node, _ in seeds]
+        traced = planned.trace(roots) if planned.worthwhile(roots) else None
         if traced is None:
             title += ", node by node"
             engine.run(seeds, add=lambda a, b: a + b, retain_graph=True)

@@ -1,11 +1,13 @@
 """Elementwise operations as functions of Tensors: one generated function per record, direct where it can be.
 
-The direct road takes NumPy tensors of one type, or some and Python numbers, without asking twice what it
-knows: the call costs little more than the array call in it. All else goes by ``record.apply_elementwise``.
+The direct road takes tensors of one type, or some and Python numbers, without asking twice what it knows: the call
+costs little more than the array call in it. There is a text for NumPy's arrays, and one for CuPy's, which have one
+shape and are dense. All else goes by ``record.apply_elementwise``.
 """
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,17 +18,28 @@ from .devices import cpu
 from .dtypes import COMPLEX, FLOAT, bool_
 from .engine import UNWRITTEN, Version, next_sequence
 from .fusion.direct import saved_by
+from .fusion.forward import Alike, Large
+from .fusion.native import FROM
 from .modes import Anomaly, modes
-from .nodes import node_class, remember_call
+from .nodes import LARGE, node_class, remember_call
 from .op import TABLE, Op
 from .record import apply_elementwise, is_operand
 from .shapes import broadcast
 from .tensor import LEAF, Frozen, Tensor
 from .writes import in_place
 
-# the result's type, and the class of the node (of 0-d operands; of others)
-Plan = tuple[Type, Any, Any]
 
+class Plan(NamedTuple):
+    """The result's type, the node's class (of 0-d NumPy operands, of others, of large ones), and what runs kernels."""
+
+    result: Type
+    scalar_node: Any
+    array_node: Any
+    large_node: Any
+    launch: Alike | Large | None
+
+
+NAMESPACES: list[dict[str, Any]] = []  # of all functions
 _NUMBERS: dict[tuple[float, Type], np.ndarray] = {}
 
 
@@ -45,33 +58,34 @@ def number(value: float, type_: Type) -> np.ndarray:
         return made
 
 
-def plan_direct(op: Op, plans: dict[Type, Any], type_: Type) -> None:
-    """Enter ``type_`` in ``plans`` if operands of that type can take the direct road.
+def plan_direct(op: Op, plans: dict[Type, Any], on_device: bool, type_: Type) -> Any:
+    """What is entered in ``plans`` for ``type_``; None if operands of that type cannot take the direct road.
 
     Where the node's name depends on which operands are numbers, there is a plan for each set of them, as the
     sum of ``1 << position``.
     """
-    if type_.device.type != "cpu" or type_.reduced or type_.dtype.category not in op.takes:
-        return
-    if op.computes_in(type_.dtype) is not type_.dtype:
-        return
+    if (type_.device is not cpu) is not on_device or (type_.reduced and not on_device):
+        return None
+    if type_.dtype.category not in op.takes or op.computes_in(type_.dtype) is not type_.dtype:
+        return None
     result = type_.with_dtype(op.gives(type_.dtype))
     differentiable = op.partials is not None and result.dtype.category >= FLOAT
     if differentiable and result is not type_:
-        return
+        return None
+    several_passes = not isinstance(op.numpy, np.ufunc) and type_.dtype.category == FLOAT
+    launch = Alike(op, type_, result) if on_device else Large(op, type_, result) if several_passes else None
 
     def plan(numbers: tuple[int, ...]) -> Plan:
         if not differentiable:
-            return result, None, None
-        of_scalars, of_arrays = (
-            node_class(op, type_, zero_dim=zero_dim, numbers=numbers) for zero_dim in (True, False)
-        )
-        return result, of_scalars, of_arrays
+            return Plan(result, None, None, None, launch)
+        node = partial(node_class, op, type_, numbers=numbers, dense=on_device)
+        if on_device:
+            return Plan(result, None, node(large=True), None, launch)
+        return Plan(result, node(zero_dim=True), node(), node(large=True), launch)
 
-    if op.nodes:
-        plans[type_] = {sum(1 << i for i in numbers): plan(numbers) for numbers in ((), *op.nodes)}
-    else:
-        plans[type_] = plan(())
+    by_numbers = {sum(1 << i for i in numbers): plan(numbers) for numbers in ((), *op.nodes)}
+    plans[type_] = by_numbers if op.nodes else by_numbers[0]
+    return plans[type_]
 
 
 # --- the text -------------------------------------------------------------------------------------
@@ -79,20 +93,20 @@ def plan_direct(op: Op, plans: dict[Type, Any], type_: Type) -> None:
 DIRECT_ROAD = """
 def {name}({arguments}):
 {before}
-    if isinstance({lead}, Tensor) and (plan := plans.get(type_ := {lead}._type)) is not None:
+    if isinstance({lead}, Tensor) and (plan := plans.get(type_ := {lead}._type) or plan_direct(type_)) is not None:
         shape = {lead}._shape
 {operands}
-        y = {call}
+{compute}
         result = new(Tensor)
         result.array = y
-        result._type, scalar_node, array_node = plan
+        result._type, scalar_node, array_node, large_node, _ = plan
         result._shape = shape
         if {no_history} or array_node is None or not modes.grad:
             result._counter = Frozen() if modes.inference else Version()
             result._node = None
             return result
         vy = result._counter = Version()
-        node = new(array_node if shape else scalar_node)
+        node = new({node})
         node.parents = {parents}
 {save}
         node.sequence = next_sequence()
@@ -100,10 +114,8 @@ def {name}({arguments}):
         node.line = frame.f_code, frame.f_lasti
         if Anomaly.on:
             remember_call(node)
-        result._node = node
-        return result
-    if isinstance({lead}, Tensor):
-        plan_direct(op, plans, {lead}._type)
+        result._node = node{stream}
+        return result{others}
     return {otherwise}
 """
 
@@ -123,13 +135,12 @@ TENSOR_OR_NUMBER = """
             if {operand}._type is not type_:
                 return apply_elementwise(op, ({operands},))
             if {operand}._shape != shape:
-                broadcasts = True
-                shape = broadcast(shape, {operand}._shape)
+                {unequal}
             x{i} = {operand}.array
             n{i} = {operand}._node
             v{i} = {operand}._counter
         elif {operand}.__class__ in REAL_NUMBERS and type_.dtype.category >= FLOAT:
-            x{i} = number({operand}, type_)
+            x{i} = {number}
             n{i} = None
             v{i} = UNWRITTEN{count}
         else:
@@ -138,19 +149,53 @@ TENSOR_OR_NUMBER = """
 NUMBER = """
         if {operand}.__class__ not in REAL_NUMBERS or type_.dtype.category < FLOAT:
             return {otherwise}
-        x{i} = number({operand}, type_)
+        x{i} = {number}
         n{i} = None
         v{i} = UNWRITTEN"""
 
 CONDITION = """
-        if not isinstance({operand}, Tensor) or {operand}._type is not truth:
+        if not isinstance({operand}, Tensor) or {operand}._type is not {truth}:
             return {otherwise}
         if {operand}._shape != shape:
-            broadcasts = True
-            shape = broadcast(shape, {operand}._shape)
+            {unequal}
         x{i} = {operand}.array
         n{i} = None
         v{i} = {operand}._counter"""
+
+
+class Road(NamedTuple):
+    """How a function computes with the arrays of one library: pieces of its text."""
+
+    compute: str
+    number: str  # a Python number as an operand
+    truth: str  # the type of conditions
+    unequal: str  # if shapes differ
+    node: str = "array_node"  # its class
+    others: str = ""  # tensors that are no such arrays
+    stream: str = ""
+
+
+ON_HOST = Road(
+    compute="        y = {call}",
+    number="number({operand}, type_)",
+    truth="truth",
+    unequal="broadcasts, shape = True, broadcast(shape, {operand}._shape)",
+    node="(array_node if y.size < LARGE else large_node) if shape else scalar_node",
+    others="""
+    if isinstance({lead}, Tensor) and {lead}._type.device is not cpu:
+        return (on_device or make_on_device())({operands})""",
+)
+ON_DEVICE = Road(
+    compute="""\
+        if (y := plan.launch(({xs},), shape)) is None:
+            return {otherwise}""",
+    number="{operand}",
+    truth="type_.with_dtype(bool_)",
+    unequal="return {otherwise}",
+    stream="""
+        if (stream := type_.backend.side_stream()) is not None:
+            node.stream = stream""",
+)
 
 
 class Flavour(NamedTuple):
@@ -170,7 +215,7 @@ OPERATOR = Flavour(otherwise=f"{Flavour().otherwise} if is_operand({{last}}) els
 INNER = Flavour(depth=2)
 
 
-def source(op: Op, flavour: Flavour = FUNCTION) -> str:
+def source(op: Op, flavour: Flavour, road: Road) -> str:
     """The text of ``op``'s function."""
     operands = ", ".join(op.operands)
     common = {
@@ -182,15 +227,25 @@ def source(op: Op, flavour: Flavour = FUNCTION) -> str:
     if op.check is not None:
         return GENERAL_ROAD.format(**common)
     xs = ", ".join(f"x{i}" for i in range(op.arity))
-    writes = isinstance(op.numpy, np.ufunc) and _numpy.RETURNS_ARRAYS
+    lead = op.operands[_lead(op)]
+    if not isinstance(op.numpy, np.ufunc):
+        large = f"x{_lead(op)}.size >= FROM and plan.launch"
+        call = f"plan.launch({xs}) if {large} else asarray(modes.quiet(compute, {xs}))"
+    elif _numpy.RETURNS_ARRAYS:
+        call = f"modes.quiet(compute, {xs}, out=...)"
+    else:
+        call = f"asarray(modes.quiet(compute, {xs}))"
     return DIRECT_ROAD.format(
         **common,
-        lead=op.operands[_lead(op)],
-        operands=_unpack(op, common["otherwise"]),
-        call=f"modes.quiet(compute, {xs}, out=...)" if writes else f"asarray(modes.quiet(compute, {xs}))",
+        lead=lead,
+        others=road.others.format(lead=lead, operands=operands),
+        operands=_unpack(op, common["otherwise"], road),
+        compute=road.compute.format(call=call, xs=xs, otherwise=common["otherwise"]),
+        node=road.node,
+        stream=road.stream,
         no_history=" and ".join(f"n{i} is None" for i in range(op.arity)),
         parents=", ".join(f"{name} if n{i} is LEAF else n{i}" for i, name in enumerate(op.operands)) + ",",
-        save=_save(op),
+        save=_save(op, road),
         depth=flavour.depth,
     )
 
@@ -200,10 +255,10 @@ def _lead(op: Op) -> int:
     return next(i for i in range(op.arity) if i not in op.conditions)
 
 
-def _unpack(op: Op, otherwise: str) -> str:
+def _unpack(op: Op, otherwise: str, road: Road) -> str:
     """Lines that read arrays, histories and versions of the operands."""
     lead, several = _lead(op), op.arity - len(op.numbers) > 1
-    lines = ["        broadcasts = False"] if several else []
+    lines = ["        broadcasts = False"] if several and road is ON_HOST else []
     lines += ["        numbers = 0"] if op.nodes else []
     for i in (lead, *(i for i in range(op.arity) if i != lead)):
         kind = (
@@ -211,15 +266,22 @@ def _unpack(op: Op, otherwise: str) -> str:
             else TENSOR_OR_NUMBER
         )  # fmt: skip
         count = f"\n            numbers += {1 << i}" if op.nodes else ""
+        own = {"operand": op.operands[i], "otherwise": otherwise}
         text = kind.format(
-            i=i, operand=op.operands[i], operands=", ".join(op.operands), otherwise=otherwise, count=count
+            i=i,
+            operands=", ".join(op.operands),
+            count=count,
+            number=road.number.format(**own),
+            unequal=road.unequal.format(**own),
+            truth=road.truth,
+            **own,
         )
         lines.append(text.removeprefix("\n"))
     lines += ["        plan = plan.get(numbers) or plan[0]"] if op.nodes else []
     return "\n".join(lines)
 
 
-def _save(op: Op) -> str:
+def _save(op: Op, road: Road) -> str:
     """Lines that let the node keep what the cotangents of operands with a history read."""
     read = saved_by(op)
     if COMPLEX in op.takes:
@@ -247,29 +309,42 @@ def _save(op: Op) -> str:
             f"if {' or '.join(f'{c}.count' for c in counters)}:",
             "    node.expected = tuple([counter.count for counter in node.counters])",
         ]
-    if op.arity - len(op.numbers) > 1:
+    if op.arity - len(op.numbers) > 1 and road is ON_HOST:
         fits = (
             "None" if i in op.numbers or i in op.conditions
-            else f"(type_, {name}._shape) if isinstance({name}, Tensor) else None"
+            else f"(type_, {name}._shape) if isinstance({name}, Tensor) and {name}._shape != shape else None"
             for i, name in enumerate(op.operands)
         )  # fmt: skip
         lines += ["if broadcasts:", f"    node.fit = {', '.join(fits)},"]
     return "\n".join(f"        {line}" for line in lines)
 
 
-def function_of(op: Op, flavour: Flavour = FUNCTION, spelled: Op | None = None) -> Callable[..., Any]:
+def function_of(
+    op: Op, flavour: Flavour = FUNCTION, spelled: Op | None = None, road: Road = ON_HOST
+) -> Callable[..., Any]:
     """``op`` as a function of Tensors and numbers; its name and its arguments' are those of ``spelled``."""
     spelled = spelled or op
+    plans: dict[Type, Any] = {}
     namespace: dict[str, Any] = {
-        "Anomaly": Anomaly, "FLOAT": FLOAT, "Frozen": Frozen, "LEAF": LEAF, "Tensor": Tensor,
-        "UNWRITTEN": UNWRITTEN, "Version": Version, "apply_elementwise": apply_elementwise,
-        "REAL_NUMBERS": (float, int), "asarray": np.asarray, "broadcast": broadcast, "compute": op.numpy,
-        "getframe": sys._getframe, "is_operand": is_operand, "modes": modes,
-        "new": object.__new__, "next_sequence": next_sequence, "number": number, "op": op,
+        "Anomaly": Anomaly, "FLOAT": FLOAT, "FROM": FROM, "Frozen": Frozen, "LARGE": LARGE, "LEAF": LEAF,
+        "Tensor": Tensor, "UNWRITTEN": UNWRITTEN, "Version": Version, "apply_elementwise": apply_elementwise,
+        "bool_": bool_, "REAL_NUMBERS": (float, int), "asarray": np.asarray, "broadcast": broadcast,
+        "compute": op.numpy, "cpu": cpu, "getframe": sys._getframe, "is_operand": is_operand, "modes": modes,
+        "new": object.__new__, "next_sequence": next_sequence, "number": number, "on_device": None, "op": op,
         "overwrite": in_place(DIRECT[op.name]) if flavour is FUNCTIONAL else None,
-        "plan_direct": plan_direct, "plans": {}, "remember_call": remember_call, "truth": type_for(bool_, cpu),
+        "plan_direct": partial(plan_direct, op, plans, road is ON_DEVICE), "plans": plans,
+        "remember_call": remember_call, "truth": type_for(bool_, cpu),
     }  # fmt: skip
-    exec(compile(source(spelled, flavour), f"{__file__}: {op.name}", "exec"), namespace)  # noqa: S102  our own text
+
+    def make_on_device() -> Callable[..., Any]:
+        inner = Flavour(otherwise=flavour.otherwise, depth=flavour.depth + 1)
+        made = namespace["on_device"] = function_of(op, inner, spelled, ON_DEVICE)
+        return made
+
+    namespace["make_on_device"] = make_on_device
+    NAMESPACES.append(namespace)
+    text = source(spelled, flavour, road)
+    exec(compile(text, f"{__file__}: {op.name}", "exec"), namespace)  # noqa: S102  our own text
     return namespace[spelled.name]  # type: ignore[no-any-return]
 
 

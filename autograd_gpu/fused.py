@@ -18,7 +18,8 @@ class Fused(Operation):
 
     The argument ``along``, a tuple, names axes of the first one, which are moved to the end for the function. The
     argument ``seen`` holds shapes in which the function sees the first arguments; results that have the first of these
-    come out in the shape of the first argument.
+    come out in the shape of the first argument. None leaves an argument as it is.
+    Of several results, all that are floating have gradients, unless ``differentiable=1`` says that only the first has.
     torch's node counts the arguments ``counted``, also those that are None; or else all floating tensors.
     """
 
@@ -37,9 +38,10 @@ class Fused(Operation):
         along: str | None = None,
         seen: str | None = None,
         counted: tuple[str, ...] = (),
+        differentiable: int | None = None,
     ) -> None:
         self.name, self.function, self.gradient, self.takes = name, function, gradient, takes
-        self.node, self.title = node or node_name(name), title or name
+        self.node, self.title, self.differentiable = node or node_name(name), title or name, differentiable
         self.signature = inspect.signature(function)
         parameters = self.signature.parameters.values()
         if any(p.kind is p.VAR_KEYWORD for p in parameters):

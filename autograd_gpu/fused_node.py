@@ -11,7 +11,7 @@ from .fused import Fused
 from .fusion.expr import Expr, const, fold, slot, slots, substitute
 from .fusion.interpret import naturals
 from .fusion.program import Program, program
-from .fusion.reductions import ELEMENT, Reduction, levels
+from .fusion.reductions import ELEMENT, Reduction, largest, levels
 from .nodes import ArrayNode, fit
 from .op import TABLE
 from .ops.axes import inverse
@@ -38,11 +38,13 @@ class View(NamedTuple):
         return _reshaped(x, self.shape) if self.order is None else _permuted(x, self.order)
 
     def off(self, x: Any, shape: Shape) -> Any:
-        """From that the original of ``shape``, an array with its axes in order."""
+        """From that the original of ``shape``; of an array not laid out as the original, with its axes in order."""
         if self.order is None:
             return _reshaped(x, shape)
         back = _permuted(x, inverse(self.order))
-        return back if isinstance(x, Tensor) else backends.of(x).xp.ascontiguousarray(back)
+        if isinstance(x, Tensor) or not x.flags.c_contiguous:
+            return back
+        return backends.of(x).xp.ascontiguousarray(back)
 
     def seen(self, shape: Shape) -> Shape:
         """The shape that one of ``shape`` gets."""
@@ -62,7 +64,7 @@ class Kind(NamedTuple):
     levels: tuple[int, ...]  # of the operands
     computed: dtype
     axes: int
-    planned: bool
+    large: bool  # on a device, or over many elements
     composed: bool  # whether a plan may compose them: all values broadcast to the domain as they are
     hidden: tuple[int, ...]  # operands that are no tensors of the user's
     edges: tuple[int | None, ...]  # the operands that torch's node counts; None is one that there is not
@@ -72,7 +74,7 @@ class FusedNode(ArrayNode):
     """A node of a fused operation.
 
     Slots of its formulas: operands, results, ``extras`` (other values that are kept, in the dtype ``computed``),
-    and from ``cotangent`` on the cotangents of the results.
+    and from ``cotangent`` on the cotangents of the results that are differentiable.
     """
 
     __slots__ = ("domain", "setting")
@@ -171,18 +173,24 @@ class Setting:
         """Cotangents of operands in the operands' own shapes."""
         if not self.viewed:
             return tuple(parts)
-        own = zip(parts, self.views, self.shapes, strict=False)
-        return tuple([part if part is None or view is None else view.off(part, shape) for part, view, shape in own])
+        own = [*parts]
+        for i, (part, view) in enumerate(zip(parts, self.views, strict=False)):
+            if part is not None and view is not None:
+                own[i] = view.off(part, self.shapes[i])
+                if i in self.wanted and not isinstance(part, Tensor):
+                    own[i] = backends.of(part).as_own(own[i])
+        return tuple(own)
 
 
 def backward(node: type[FusedNode], wanted: tuple[int, ...]) -> Program:
     """The program of the cotangents of the operands ``wanted``."""
     kind = node.made_of
     dtypes = [d for _, _, d in kind.results]
+    of_cotangents = dtypes[: kind.op.differentiable]
     return program(
         tuple(node.cotangents[i] for i in wanted),
         tuple(kind.levels[i] for i in wanted),
-        (*kind.inputs, *dtypes, *(kind.computed for _ in node.extras), *dtypes),
+        (*kind.inputs, *dtypes, *(kind.computed for _ in node.extras), *of_cotangents),
         tuple(kind.inputs[i] for i in wanted),
         kind.computed,
         kind.axes,
@@ -212,19 +220,7 @@ def reduced_values(formulas: tuple[Expr, ...], of_slots: dict[int, int], first: 
         done=reduces,
     )
     fold(formulas, var=lambda i: i < first, const=lambda _: True, call=lambda _, *args: all(args), done=forward)
-    found: dict[Expr, None] = {}
-    seen: set[Expr] = set()
-    stack = list(formulas)
-    while stack:
-        node = stack.pop()
-        if node in seen or not reduces[node]:
-            continue
-        seen.add(node)
-        if forward[node] and level[node] < ELEMENT:
-            found[node] = None
-        else:
-            stack.extend(node.args)
-    return list(found)
+    return largest(formulas, lambda node: reduces[node] and forward[node] and level[node] < ELEMENT)
 
 
 @lru_cache(maxsize=1024)
@@ -256,8 +252,9 @@ def node_class(kind: Kind) -> type[FusedNode]:
         "op": kind.op,
         "made_of": kind,
         "hidden": kind.hidden,
-        "planned": kind.planned,
-        "formulas": cotangents if kind.composed else None,
+        "planned": True,
+        "large": kind.large,
+        "formulas": cotangents if kind.composed and kind.large else None,
         "cotangents": cotangents,
         "extras": extras,
         "cotangent": cotangent,

@@ -24,6 +24,7 @@ class Modes(threading.local):
     grad = True  # operations on tensors that require grad are recorded
     compiling = "on"  # large programs on the CPU are compiled (see fusion/native.py)
     fuse = True  # backward passes on a CUDA device take the planned road
+    keeping: bool | None = None  # memory of large results is kept (see fusion/memory.py); None: not asked yet
     watch: Any = None  # sees every program that runs (see fusion/watch.py)
     inference = False  # tensors made now can never be recorded
 

@@ -22,7 +22,10 @@ from .fusion.launch import kernel_pullback
 from .fusion.reductions import ELEMENT
 from .modes import Anomaly
 from .op import TABLE, ArrayOp, Op, Operation
+from .rules import compile_rules
 from .tensor import Tensor, is_ours, user_line, wrap
+
+LARGE = 1 << 16  # elements of NumPy arrays from which on plans pay (benchmarks/thresholds.py)
 
 
 def is_array(value: Any) -> bool:
@@ -30,12 +33,14 @@ def is_array(value: Any) -> bool:
     return hasattr(value, "dtype") and hasattr(value, "shape")
 
 
-def fit(x: Any, type_: Type, shape: tuple[int, ...]) -> Any:
-    """The cotangent ``x`` of a broadcast and promoted operand, as one of the operand itself."""
+def fit(x: Any, type_: Type, shape: tuple[int, ...] | None) -> Any:
+    """The cotangent ``x`` of a broadcast and promoted operand, as one of the operand itself; None is its own shape."""
+    if isinstance(x, np.ndarray) and type_.device is cpu and x.dtype is type_.numpy:
+        return x if shape is None or x.shape == shape else TABLE.sum_to_size(x, size=shape)
     is_complex = x.dtype.is_complex if isinstance(x, Tensor) else x.dtype.kind == "c"
     if is_complex and not type_.dtype.is_complex:
         x = TABLE.real(x)
-    if x.shape != shape:
+    if shape is not None and x.shape != shape:
         x = TABLE.sum_to_size(x, size=shape)
     return x if (x._type if isinstance(x, Tensor) else backends.type_of(x)) is type_ else TABLE.to(x, type_=type_)
 
@@ -57,7 +62,9 @@ class ArrayNode(Node):
 
     __slots__ = ()
     op: ClassVar[Operation]
-    planned: ClassVar[bool] = False  # all its arrays are on a CUDA device
+    planned: ClassVar[bool] = False  # all its arrays are on one device, and its class tells their types
+    is_complex: ClassVar[bool] = False  # its formulas compute complex numbers
+    dense: ClassVar[bool] = False  # what it saved of arrays has the result's shape, without gaps, from 16 bytes on
     formulas: ClassVar[tuple[Expr | None, ...] | None] = None  # of the cotangents, where a plan may compose them
     cotangent: ClassVar[int]  # the slot of the result's cotangent in them
     level: ClassVar[int] = ELEMENT  # of the result
@@ -100,7 +107,7 @@ class ArrayNode(Node):
             return None
         if self.fit is None:
             return type(self)
-        return (type(self), *(own and own[0] for own in self.fit))
+        return (type(self), *(own and (own[0], own[1] is None) for own in self.fit))
 
     def fitted_part(self, part: Any, operand: int) -> Any:
         """``part``, the cotangent of one operand, in the operand's own shape and type."""
@@ -285,20 +292,31 @@ class WidenedTensors:
 
 
 @cache
-def node_class(op: Op, computed: Type, *, zero_dim: bool = False, numbers: tuple[int, ...] = ()) -> type[ArrayNode]:
+def node_class(
+    op: Op,
+    computed: Type,
+    *,
+    zero_dim: bool = False,
+    large: bool = False,
+    numbers: tuple[int, ...] = (),
+    dense: bool = False,
+) -> type[ArrayNode]:
     """The class of the nodes that record ``op`` when it is computed in the type ``computed``.
 
-    Cotangents of 0-d NumPy tensors travel as NumPy scalars. The operands at ``numbers`` are Python numbers.
+    Cotangents of 0-d NumPy tensors travel as NumPy scalars, those of ``large`` ones as formulas where there is a plan.
+    The operands at ``numbers`` are Python numbers.
     """
     hidden = (*op.conditions, *op.numbers, *(numbers if numbers in op.nodes else ()))
-    common = {"__slots__": (), "op": op, "hidden": hidden, "planned": computed.device.type == "cuda"}
+    on_device = computed.device is not cpu
+    common = {"__slots__": (), "op": op, "hidden": hidden, "planned": True, "large": large, "dense": dense}
     if op.partials is NotImplemented:
         return type("NotImplemented", (Underivable,), common)
-    is_complex = computed.dtype.is_complex
-    if computed.device.type == "cuda":
-        pullback = kernel_pullback(op, complex=is_complex)
-        common["formulas"] = None if is_complex else vjp(op)
+    is_complex = common["is_complex"] = computed.dtype.is_complex
+    if large:
+        common["formulas"] = vjp(op, complex=is_complex)
         common["cotangent"], common["slot_levels"] = op.arity + 1, (ELEMENT,) * op.arity
+    if on_device:
+        pullback = kernel_pullback(op, complex=is_complex)
     else:
         inner = np.dtype(np.float32) if computed.reduced else computed.numpy
         constant = inner.type if zero_dim else partial(np.asarray, dtype=inner)
@@ -313,53 +331,32 @@ def node_class(op: Op, computed: Type, *, zero_dim: bool = False, numbers: tuple
     return type(op.node_for(numbers), (ArrayNode,), methods)
 
 
-class TensorRules(ArrayNode):
+class ArrayOpNode(ArrayNode):
     """A node of an ArrayOp: its rules take saved arrays and parameters by name."""
 
     __slots__ = ("params", "shapes")
     op: ClassVar[ArrayOp]
     params: dict[str, Any]
-    shapes: tuple[tuple[int, ...], ...]
-
-    def pullback(self, grad: Any) -> tuple[Any, ...]:
-        return self._apply_rules(grad, self.unpack())
-
-    def recorded_pullback(self, grad: Any) -> tuple[Any, ...]:
-        return self._apply_rules(grad, self.restore())
-
-    def _apply_rules(self, grad: Any, saved: tuple[Any, ...]) -> tuple[Any, ...]:
-        op = self.op
-        if op.variadic:
-            named = {"g": grad, "shapes": self.shapes, **self.params}
-            parts = op.rules[0](**{name: named[name] for name in op.needs[0] or ()})  # type: ignore[misc]
-            parts = tuple(
-                part if parent is not None else None for part, parent in zip(parts, self.parents, strict=True)
-            )
-            return parts if self.fit is None else self.fitted(parts)
-        named = {**dict(zip((*op.operands, "y"), saved, strict=False)), **self.params, "g": grad}
-        if op.starred is not None:
-            named[op.operands[-1]] = saved[op.starred : len(self.parents)]
-        parts = []
-        for rule, needs, parent, shape in zip(op.rules, op.needs, self.parents, self.shapes, strict=False):
-            if parent is None or rule is None:
-                parts.append(None)
-                continue
-            named["shape"] = shape
-            parts.append(rule(**{name: named[name] for name in needs or ()}))
-        return tuple(parts) if self.fit is None else self.fitted(tuple(parts))
+    shapes: tuple[tuple[int, ...], ...]  # of the operands
 
 
 @cache
-def array_node_class(op: ArrayOp, types: tuple[Type, ...] | None) -> type[TensorRules]:
-    """The class of the nodes that record ``op``; on a device one for each ``types``, those of all its tensors.
+def array_node_class(op: ArrayOp, types: tuple[Type, ...], *, large: bool) -> type[ArrayOpNode]:
+    """The class of the nodes that record ``op`` of tensors of these ``types``; one, if all have it.
 
     So plans, which go by classes, know the dtypes.
     """
     hidden = [i for i, rule in enumerate(op.rules) if rule is None]
     if op.starred is not None:
         hidden.extend(range(op.starred, op.starred + 64))
-    base = op.node_base or TensorRules
-    return type(op.node, (base,), {"__slots__": (), "op": op, "hidden": tuple(hidden), "planned": types is not None})
+    names = {"__slots__": (), "op": op, "hidden": tuple(hidden), "large": large}
+    names["planned"] = len({type_.device for type_ in types}) == 1
+    if op.like is not None and large:
+        names |= {"formulas": vjp(op.like, complex=True), "is_complex": True}
+        names |= {"cotangent": op.like.arity + 1, "slot_levels": (ELEMENT,) * op.like.arity}
+    if op.node_base is None:
+        names |= {"pullback": compile_rules(op, "unpack"), "recorded_pullback": compile_rules(op, "restore")}
+    return type(op.node, (op.node_base or ArrayOpNode,), names)
 
 
 def enter(node: Node, parents: tuple[Any, ...]) -> None:

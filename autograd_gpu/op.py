@@ -226,9 +226,10 @@ class ArrayOp(Operation):
     says that only the first has (``g`` is its cotangent). The cotangents of an operation that ``fits`` may
     have the result's type and broadcast shape: they are cast and summed to fit the operands. ``title`` is
     torch's name in messages, where it is another. What is not ``entered`` in the table is its maker's own.
+    ``like`` is the elementwise operation of complex numbers that has the same result, if there is one.
     """
 
-    node_base: Any = None  # the class of its nodes, where that is another than ``TensorRules``
+    node_base: Any = None  # the class of its nodes, where that is another than ``ArrayOpNode``
 
     def __init__(
         self,
@@ -244,6 +245,7 @@ class ArrayOp(Operation):
         variadic: bool = False,
         differentiable: int | None = None,
         fits: bool = False,
+        like: Op | None = None,
         title: str | None = None,
         entered: bool = True,
     ) -> None:
@@ -253,7 +255,7 @@ class ArrayOp(Operation):
         self.starred = len(self.operands) - 1 if "*" in operands else None
         self.node = node or node_name(name)
         self.view, self.variadic = view, variadic
-        self.differentiable, self.fits = differentiable, fits
+        self.differentiable, self.fits, self.like = differentiable, fits, like
         if callable(vjp):
             vjp = {self.operands[0]: vjp}
         self.rules = tuple((vjp or {}).get(operand) for operand in self.operands)

@@ -1,16 +1,23 @@
 """Which backward passes take the planned road, and how the plan of one is found again."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from heapq import heappop, heappush
 from typing import Any, NamedTuple
 
-from .engine import Node
+import numpy as np
+
+from .engine import Node, Parts
 from .fusion.launch import kind_of
+from .fusion.memory import keeping
 from .fusion.plan import Builder
 from .fusion.stats import STATS
 from .walks import Walk
 
 MAX_PLANS = 512
 MAX_GUESSES = 4  # of roots of the same classes
+MAX_MET = 4096  # signatures that came once
+NEAR = 6  # nodes, roots included, among which a large one is looked for
 
 
 def trace(roots: list[Any]) -> tuple[tuple[Any, ...], list[Any], list[int]] | None:
@@ -70,20 +77,43 @@ class Plans:
 
     def __init__(self) -> None:
         self.kept: dict[Any, Walk] = {}
+        self.met: set[Any] = set()
         self.guesses: dict[Any, tuple[Walk, ...]] = {}
 
     def guess(self, roots: list[Any], seeds: list[Any]) -> Replay | None:
         """The replay by a plan that was run for roots of these classes, if it is one for this graph."""
-        for walk in self.guesses.get(classes(roots), ()):
+        for number, walk in enumerate(self.guesses.get(kinds := classes(roots), ())):
             if (walked := walk(roots, seeds)) is not None:
+                if number:
+                    self.remember(walk, kinds)
                 return Replay.of(walk, *walked)
         return None
 
-    def find(self, signature: Any, roots: list[Any], seeds: list[Any]) -> Replay | None:
-        """The replay by the plan of graphs of ``signature``, if there is one."""
-        if (walk := self.kept.get(signature)) is None or (walked := walk(roots, seeds)) is None:
+    def search(self, roots: list[Any], seeds: list[Any], *, at_once: bool) -> Replay | None:
+        """The replay by the plan of graphs like this one.
+
+        It is made if there is none, where not ``at_once`` when such a graph comes the second time.
+        """
+        if (traced := trace(roots)) is None:
             return None
-        return Replay.of(walk, *walked)
+        walk, replay = self.kept.get(traced[0]), None
+        if walk is not None and (walked := walk(roots, seeds)) is not None:
+            replay = Replay.of(walk, *walked)
+        elif at_once or self.came_before(traced[0]):
+            replay = self.build(*traced, roots, seeds)
+        if replay is not None:
+            self.remember(replay.walk, classes(roots))
+        return replay
+
+    def came_before(self, signature: Any) -> bool:
+        """Whether this is not the first graph of ``signature``."""
+        if signature in self.met:
+            self.met.remove(signature)
+            return True
+        if len(self.met) >= MAX_MET:
+            self.met.clear()
+        self.met.add(signature)
+        return False
 
     def build(self, signature: Any, nodes: list[Any], order: list[int], roots: list[Any], seeds: list[Any]) -> Replay:
         """Make the plan of a graph, which runs it."""
@@ -96,12 +126,10 @@ class Plans:
         walk = self.kept[signature] = Walk(builder.plan(), nodes, order, own)
         return Replay(walk, nodes, builder.values)
 
-    def remember(self, walk: Walk, roots: list[Any]) -> None:
-        """Try ``walk`` first the next time."""
-        kinds = classes(roots)
+    def remember(self, walk: Walk, kinds: tuple[type, ...]) -> None:
+        """Try ``walk`` first the next time that roots have these classes."""
         before = self.guesses.get(kinds, ())
-        if before[:1] != (walk,):
-            self.guesses[kinds] = (walk, *(other for other in before if other is not walk))[:MAX_GUESSES]
+        self.guesses[kinds] = (walk, *(other for other in before if other is not walk))[:MAX_GUESSES]
 
 
 def classes(roots: list[Any]) -> tuple[type, ...]:
@@ -110,6 +138,25 @@ def classes(roots: list[Any]) -> tuple[type, ...]:
 
 
 PLANS = Plans()
+
+
+def worthwhile(roots: list[Any]) -> bool:
+    """Whether a plan may pay: one of the roots, or of the nodes just behind them, works on a device or is large."""
+    near = roots
+    for i in range(NEAR):
+        if i == len(near):
+            return False
+        if near[i].large:
+            return True
+        near = near + [parent for parent in near[i].parents if isinstance(parent, Node)]
+    return False
+
+
+@contextmanager
+def on_large_arrays() -> Iterator[None]:
+    """The state in which plans run on NumPy arrays: quiet, and with memory that is kept."""
+    with np.errstate(all="ignore"), keeping():
+        yield
 
 
 def ends_in(targets: frozenset[Any], roots: list[Any]) -> bool:
@@ -137,20 +184,21 @@ def run(
     A plan computes the gradients of all leaves, so it is no road to some ``targets`` only.
     """
     roots, given = [target for target, _ in seeds], [seed for _, seed in seeds]
-    if not all([isinstance(root, Node) for root in roots]):  # noqa: C419  a list is faster
-        return None  # a leaf says nothing of its device
+    if not all([isinstance(root, Node) and g.__class__ is not Parts for root, g in seeds]):  # noqa: C419  is faster
+        return None  # a leaf says nothing of its device, and a node with several results has no one cotangent
+    if not worthwhile(roots):
+        return None
     if targets is not None and not ends_in(targets, roots):
         return None
-    if (replay := PLANS.guess(roots, given)) is None:
-        if (traced := trace(roots)) is None:
-            return None
-        replay = PLANS.find(traced[0], roots, given) or PLANS.build(*traced, roots, given)
-    PLANS.remember(replay.walk, roots)
+    on_host = isinstance(given[0], np.ndarray | np.generic)
+    with on_large_arrays() if on_host else nullcontext():
+        replay = PLANS.guess(roots, given) or PLANS.search(roots, given, at_once=not on_host)
+    if replay is None:
+        return None
     walk, nodes, values = replay
     if not retain_graph:
         for number in walk.holders:
             nodes[number].saved = None
     leaves = walk.plan.leaves
-    return {nodes[leaf]: values[value] for leaf, value, _ in leaves}, {
-        nodes[leaf] for leaf, _, shared in leaves if shared
-    }
+    found = {nodes[leaf]: values[value] for leaf, value, _ in leaves}
+    return found, {nodes[leaf] for leaf, _, shared in leaves if shared}

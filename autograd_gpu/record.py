@@ -1,7 +1,7 @@
 """How an operation of the table runs on Tensors: what it is computed in, and what its node keeps."""
 
-from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache, lru_cache
 from numbers import Number
 from typing import Any, NamedTuple
 
@@ -11,11 +11,11 @@ from . import shapes, views, writes
 from .backends import Type, _numpy, type_for
 from .devices import cpu, device
 from .dtypes import FLOAT, bool_, combine, dtype, get_default_dtype, of_scalar, promote_types
-from .engine import UNWRITTEN, outputs_of
+from .engine import UNWRITTEN, Version, outputs_of
 from .errors import DeviceError, DtypeError
 from .fusion.direct import saved_by
 from .modes import modes
-from .nodes import ArrayNode, array_node_class, finish, node_class
+from .nodes import LARGE, ArrayNode, ArrayOpNode, array_node_class, finish, node_class
 from .op import ArrayOp, Op, Operation
 from .tensor import LEAF, Tensor, user_line, wrap
 
@@ -108,6 +108,7 @@ class Recipe(NamedTuple):
     computed: Type
     result: Type
     node: type[ArrayNode] | None  # None: it is not recorded
+    large_node: type[ArrayNode] | None
     kept: tuple[bool, ...]  # which operands, and whether the result, the node keeps; () if it keeps nothing
     alike: bool  # whether the result, cotangents and all tensors have one type
 
@@ -120,7 +121,7 @@ def recipe(op: Op, kinds: tuple[Kind, ...], needed: tuple[bool, ...], default: d
     """
     computed, result = types_of(op, kinds, default)
     if op.partials is None or True not in needed or result.dtype.category < FLOAT:
-        return Recipe(computed, result, None, (), alike=False)
+        return Recipe(computed, result, None, None, (), alike=False)
     numbers: tuple[int, ...] = ()
     if op.nodes:
         numbers = tuple(i for i, kind in enumerate(kinds) if not isinstance(kind, tuple) and i not in op.numbers)
@@ -128,7 +129,8 @@ def recipe(op: Op, kinds: tuple[Kind, ...], needed: tuple[bool, ...], default: d
     kept = {slot for need, read in zip(needed, reads, strict=True) if need for slot in read}
     places = tuple(i in kept for i in range(op.arity + 1)) if any(reads) else ()
     types = {kind[0] for kind in kinds if isinstance(kind, tuple)}
-    return Recipe(computed, result, node_class(op, computed, numbers=numbers), places, types == {computed, result})
+    small, large = (node_class(op, computed, numbers=numbers, large=n) for n in (computed.device is not cpu, True))
+    return Recipe(computed, result, small, large, places, types == {computed, result})
 
 
 def apply_elementwise(op: Op, operands: tuple[Any, ...], out: Tensor | None = None) -> Tensor:
@@ -195,8 +197,9 @@ def _raw(value: Any, computed: Type) -> Any:
 
 def record_elementwise(found: Recipe, values: list[Any], raw: list[Any], out: Tensor) -> ArrayNode:
     """A node that keeps what the cotangents read of the operands and of the result ``out``."""
-    assert found.node is not None
-    node = found.node()
+    made = found.node if out.array.size < LARGE else found.large_node
+    assert made is not None
+    node = made()
     node.saved = node.counters = ()
     if kept := found.kept:
         arrays, tensors = (*raw, out.array), (*values, out)
@@ -212,51 +215,117 @@ def record_elementwise(found: Recipe, values: list[Any], raw: list[Any], out: Te
     return node
 
 
-def fits(values: list[Any], out: Tensor, computed: Type) -> tuple[Any, ...] | None:
+def fits(values: Sequence[Any], out: Tensor, computed: Type) -> tuple[Any, ...] | None:
     """For each operand its type and shape, or None where its cotangent has these; None if they all have.
 
     A cotangent has the result's; but it may be complex where ``computed`` is, or real, whatever the result is.
+    In place of a shape that is the result's there is None.
     """
-    own = (out._type if computed is out._type else None, out._shape)
-    kinds: list[Any] = [(v._type, v._shape) if isinstance(v, Tensor) else own for v in values]
+    own = (out._type if computed is out._type else None, None)
+    kinds: list[Any] = [
+        (v._type, None if v._shape == out._shape else v._shape) if isinstance(v, Tensor) else own for v in values
+    ]
     return None if all(kind == own for kind in kinds) else tuple(None if kind == own else kind for kind in kinds)
+
+
+class ArrayRecipe:
+    """How an operation on arrays runs on operands of some types, and how that is recorded."""
+
+    __slots__ = ("keep", "nodes", "on_host", "op", "type", "types")
+
+    def __init__(self, op: ArrayOp, types: tuple[Type | None, ...], needed: tuple[bool, ...]) -> None:
+        self.op, self.types = op, tuple([type_ for type_ in types if type_ is not None])
+        for type_ in self.types:
+            op.refuse(type_.dtype)
+        self.type = self.types[0]
+        self.on_host = self.type.backend is _numpy
+        self.keep = keeper(kept_values(op, needed), tuple([type_ is not None for type_ in types]))
+        self.nodes: dict[Any, type[ArrayOpNode]] = {}
+
+    def node(self, made: tuple[Type, ...], *, large: bool) -> type[ArrayOpNode]:
+        """The class of the nodes, where results have the types ``made``."""
+        types = (*self.types, *made)
+        own = array_node_class(self.op, types[:1] if len(set(types)) == 1 else types, large=large)
+        self.nodes[made, large] = own
+        return own
+
+
+array_recipe = lru_cache(maxsize=4096)(ArrayRecipe)
+
+
+def kept_values(op: ArrayOp, needed: tuple[bool, ...]) -> tuple[bool, ...]:
+    """Which operands, and whether the result, the rules of the ``needed`` operands name; () if none."""
+    if op.variadic:
+        return ()
+    names = {name for need, rule in zip(needed, op.needs, strict=False) if need for name in rule or ()}
+    kept = tuple(name in names for name in (*op.operands_of(len(needed)), "y"))
+    return kept if any(kept) else ()
+
+
+Keeper = Callable[[Sequence[Any], Tensor], tuple[tuple[Any, ...], tuple[Version, ...]]]
+
+
+@cache
+def keeper(kept: tuple[bool, ...], tensors: tuple[bool, ...]) -> Keeper:
+    """What a node saves of the operands and of the result ``y``, and the versions of that; one expression.
+
+    ``kept`` says of which, and ``tensors`` which operands are Tensors.
+    """
+    values = [*(f"x[{i}]" for i in range(len(tensors))), "y"][: len(kept)]
+    has_array = [*tensors, True]
+    saved = (
+        "None" if not k else f"{value}.array" if own else value
+        for k, own, value in zip(kept, has_array, values, strict=False)
+    )
+    versions = (
+        f"{value}._counter" if k and own else "UNWRITTEN"
+        for k, own, value in zip(kept, has_array, values, strict=False)
+    )
+    text = f"lambda x, y: (({''.join(f'{part}, ' for part in saved)}), ({''.join(f'{part}, ' for part in versions)}))"
+    return eval(text, {"UNWRITTEN": UNWRITTEN})  # type: ignore[no-any-return]  # noqa: S307  our own text
 
 
 def apply_array(op: ArrayOp, operands: tuple[Any, ...], params: dict[str, Any]) -> Any:
     """``op`` on Tensors, recorded if gradients can flow; several results come as a tuple."""
-    values, raw, parents, types = [], [], [], []
+    raw: list[Any] = []
+    types: list[Type | None] = []
+    parents: list[Any] = []
+    where: Any = None  # the device that all tensors are on, or False
     for position, value in enumerate(operands):
         if not isinstance(value, Tensor):
             value = as_operand(op, position, value)  # noqa: PLW2901
-        values.append(value)
-        if isinstance(value, Tensor):
-            raw.append(value.array)
-            parents.append(value if value._node is LEAF else value._node)
-            types.append(value._type)
-        else:
+            if isinstance(value, Tensor):
+                return apply_array(op, (*operands[:position], value, *operands[position + 1 :]), params)
             raw.append(value)
+            types.append(None)
             parents.append(None)
-    type_ = types[0]
-    for other in types:
-        if other.dtype.category not in op.takes:
-            op.refuse(other.dtype)
-        if other.device is not type_.device:
-            type_ = type_for(type_.dtype, common_device(op, map(kind_of, values)))
-            raw = [_raw(value, type_) if isinstance(value, Tensor) else value for value in values]
-            break
+            continue
+        type_ = value._type
+        raw.append(value.array)
+        types.append(type_)
+        parents.append(value if value._node is LEAF else value._node)
+        if type_.device is not where:
+            where = type_.device if where is None else False
+    needed: tuple[bool, ...] = ()
+    if op.has_rules and modes.grad:
+        needed = tuple([parent is not None for parent in parents])
+    found = array_recipe(op, tuple(types), needed)
+    type_ = found.type
+    if where is False:
+        type_ = type_for(type_.dtype, common_device(op, map(kind_of, operands)))
+        raw = [_raw(value, type_) if isinstance(value, Tensor) else value for value in operands]
     if type_.backend is _numpy:
         y = modes.quiet(op.forward, *raw, **params)
     else:
         with type_.backend.Scope(type_.device):
-            y = op.forward(*raw, **params)
+            watch = modes.watch
+            y = op.forward(*raw, **params) if watch is None else watch.call(op.name, op.forward, *raw, **params)
     several = isinstance(y, tuple)
     outs = [_wrap_result(array, type_) for array in y] if several else [_wrap_result(y, type_)]
-    if op.has_rules and modes.grad and outs[0]._type.dtype.category >= FLOAT:
-        needed = tuple([parent is not None for parent in parents])
-        if True in needed:
-            record_array(op, tuple(parents), needed, values, outs, params, several=several)
+    if True in needed and outs[0]._type.dtype.category >= FLOAT:
+        record_array(found, operands, raw, tuple(parents), outs, params, several=several)
     if op.view and type_.backend.shares_memory(outs[0].array, raw[0]):
-        views.track(op, params, values[0], outs, several=several)
+        views.track(op, params, operands[0], outs, several=several)
     return tuple(outs) if several else outs[0]
 
 
@@ -267,47 +336,35 @@ def _wrap_result(array: Any, type_: Type) -> Tensor:
     return wrap(array if hasattr(array, "strides") and not isinstance(array, np.generic) else np.asarray(array))
 
 
-@lru_cache(maxsize=4096)
-def kept_values(op: ArrayOp, needed: tuple[bool, ...]) -> tuple[bool, ...]:
-    """Which operands, and whether the result, the rules of the ``needed`` operands name; () if none."""
-    if op.variadic:
-        return ()
-    names = {name for need, rule in zip(needed, op.needs, strict=False) if need for name in rule or ()}
-    kept = tuple(name in names for name in (*op.operands_of(len(needed)), "y"))
-    return kept if any(kept) else ()
-
-
 def record_array(
-    op: ArrayOp,
+    found: ArrayRecipe,
+    values: Sequence[Any],
+    raw: Sequence[Any],
     parents: tuple[Any, ...],
-    needed: tuple[bool, ...],
-    values: list[Any],
     outs: list[Tensor],
     params: dict[str, Any],
     *,
     several: bool,
 ) -> None:
-    """Give ``outs`` a node that keeps what the rules of the ``needed`` operands name."""
-    types = tuple([v._type for v in (*values, *outs) if isinstance(v, Tensor)])
-    node = array_node_class(op, types if all(type_.device.type == "cuda" for type_ in types) else None)()
-    node.saved = node.counters = ()
-    if kept := kept_values(op, needed):
-        held = (*values, outs[0])
-        node.saved = tuple(
-            [(v.array if isinstance(v, Tensor) else v) if k else None for k, v in zip(kept, held, strict=True)]
-        )
-        counters = node.counters = tuple(
-            [v._counter if k and isinstance(v, Tensor) else UNWRITTEN for k, v in zip(kept, held, strict=True)]
-        )
-        if any([counter.count for counter in counters]):  # noqa: C419  a list is faster
-            node.expected = tuple([counter.count for counter in counters])
+    """Give ``outs`` a node that keeps what the rules of the operands that need a cotangent name."""
+    op, out = found.op, outs[0]
+    large = not found.on_host or out.array.size >= LARGE
+    for array in raw:
+        large = large or (array.__class__ is np.ndarray and array.size >= LARGE)
+    made = (out._type,) if len(outs) == 1 else tuple([out._type for out in outs])
+    node = (found.nodes.get((made, large)) or found.node(made, large=large))()
+    node.saved, node.counters = found.keep(values, out)
+    for counter in node.counters:
+        if counter.count:
+            node.expected = tuple([counter.count for counter in node.counters])
+            break
     if op.fits:
-        node.fit = fits(values, outs[0], outs[0]._type)
+        node.fit = fits(values, out, out._type)
     node.params, node.shapes = params, tuple([v._shape if isinstance(v, Tensor) else () for v in values])
-    finish(node, parents, outs[0])
+    finish(node, parents, out)
     if op.differentiable is None and several:
-        for out, edge in zip(outs, outputs_of(node, len(outs)), strict=True):
-            out._node = edge
+        for one, edge in zip(outs, outputs_of(node, len(outs)), strict=True):
+            one._node = edge
 
 
 def apply(op: Operation, operands: tuple[Any, ...], params: dict[str, Any]) -> Any:

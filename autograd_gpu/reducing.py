@@ -1,12 +1,10 @@
 """Reductions of symbols, and what is made of them: means, variances, softmax."""
 
-from math import inf
 from typing import Any
 
 from .dtypes import FLOAT
 from .fusion.expr import ONE, Expr
 from .fusion.reductions import COUNTS, MAX, MAX_ALL, MAX_ROWS, MIN, MIN_ALL, MIN_ROWS, SUM, SUM_ALL, SUM_ROWS
-from .op import TABLE
 from .shapes import Shape
 from .symbols import Number, Symbol, rule
 
@@ -61,6 +59,7 @@ def _kept(x: Symbol, dim: Shape | None, keepdim: bool) -> Symbol:
     return Symbol(x.trace, x.expr, x._shape[: x.ndim - count], x._type, x.gone + count)
 
 
+@rule("count")
 def _count(x: Symbol, dim: Shape | None) -> Any:
     """How many elements a reduction over ``dim`` makes one of."""
     over = _over(x, dim)
@@ -72,12 +71,12 @@ def _sum(x: Any, dim: Shape | None = None, keepdim: bool = False) -> Symbol:
     return _reduced("sum", x, dim, keepdim)
 
 
-@rule("amax", "max_all", "aminmax_max")
+@rule("max_over")
 def _max(x: Any, dim: Shape | None = None, keepdim: bool = False) -> Symbol:
     return _reduced("max", x, dim, keepdim)
 
 
-@rule("amin", "min_all", "aminmax_min")
+@rule("min_over")
 def _min(x: Any, dim: Shape | None = None, keepdim: bool = False) -> Symbol:
     return _reduced("min", x, dim, keepdim)
 
@@ -85,50 +84,6 @@ def _min(x: Any, dim: Shape | None = None, keepdim: bool = False) -> Symbol:
 @rule("mean_all", "mean")
 def _mean(x: Any, dim: Shape | None = None, keepdim: bool = False) -> Any:
     return _sum(x, dim, keepdim) / _count(x, dim)
-
-
-@rule("nansum")
-def _nansum(x: Any, dim: Shape, keepdim: bool) -> Any:
-    return _sum(TABLE.where(x != x, 0.0, x), dim, keepdim)  # noqa: PLR0124  nan is not equal to itself
-
-
-@rule("var")
-def _var(x: Any, dim: Shape, correction: float, keepdim: bool) -> Any:
-    rest = x - _mean(x, dim, keepdim=True)
-    return _sum(rest * rest, dim, keepdim) / TABLE.maximum(_count(x, dim) - correction, 0.0)
-
-
-def _root(x: Any) -> Any:
-    """The square root, whose gradient is 0 at 0."""
-    zero = x == 0
-    return TABLE.where(zero, 0.0, TABLE.sqrt(TABLE.where(zero, 1.0, x)))
-
-
-@rule("std")
-def _std(x: Any, dim: Shape, correction: float, keepdim: bool) -> Any:
-    return _root(_var(x, dim, correction, keepdim))
-
-
-@rule("var_mean")
-def _var_mean(x: Any, dim: Shape, correction: float, keepdim: bool) -> Any:
-    return _var(x, dim, correction, keepdim), _mean(x, dim, keepdim)
-
-
-@rule("std_mean")
-def _std_mean(x: Any, dim: Shape, correction: float, keepdim: bool) -> Any:
-    return _std(x, dim, correction, keepdim), _mean(x, dim, keepdim)
-
-
-@rule("linalg_vector_norm")
-def _norm(x: Any, ord: float, dim: Shape, keepdim: bool) -> Any:
-    if ord == 2:
-        return _root(_sum(x * x, dim, keepdim))
-    size = TABLE.abs(x)
-    if ord == 1:
-        return _sum(size, dim, keepdim)
-    if ord in (inf, -inf):
-        return _reduced("max" if ord > 0 else "min", size, dim, keepdim)
-    return x.trace.refuse(f"it takes the norm of order {ord}; known are 1, 2, inf and -inf")
 
 
 @rule("squeeze", "squeeze_dims")

@@ -5,33 +5,21 @@ from functools import partial
 from math import prod
 from typing import Any, NamedTuple, NoReturn
 
-import numpy as np
-
 from .backends import Type
 from .conversion import CASTS
 from .devices import device
 from .dtypes import BY_NAME, COMPLEX, FLOAT, INT, bool_, dtype, get_default_dtype
-from .errors import FusionError
 from .fused import Fused
-from .fusion.expr import ONE, ZERO, Expr, as_expr, slot, slots
+from .fusion.expr import ONE, ZERO, Expr, slot, slots
+from .fusion.grow import LOGIC
 from .fusion.reductions import UNIFORM
 from .modes import modes
-from .nodes import describe
-from .op import COMPARISONS, METHODS, OPERATORS, PUBLIC, TABLE, UNARY, Op, Operation
+from .op import OPERATORS, PUBLIC, TABLE, Op
 from .record import Kind, types_of
 from .shapes import Shape, Size, broadcast
-from .tensor import user_line
+from .tracers import Tracer, Tracing, expr_of
 
-ADVICE = (
-    "A fused function is made of elementwise operations, and of reductions (sum, mean, amax, amin, var, std, norm, "
-    "softmax, logsumexp) over all elements or over its last axes."
-)
-HINTS = dict.fromkeys(("argmax", "argmin"), "; amax and amin make values without indices")
-LOGICAL = {f"bitwise_{name}": f"logical_{name}" for name in ("and", "or", "xor", "not")}
-
-
-class NoSuchAttribute(FusionError, AttributeError):
-    """What symbols lack: ``hasattr`` says so."""
+RULES: dict[str, Callable[..., Any]] = {}  # operations that are not elementwise, or only in form, by name
 
 
 class Retrace(BaseException):
@@ -60,8 +48,15 @@ class Drawn(NamedTuple):
     like: int | None
 
 
-class Trace:
+class Trace(Tracing):
     """One call of a fused function with symbols; ``of`` are the arguments that are its operands, by number."""
+
+    fate = "cannot be fused"
+    advice = (
+        "A fused function is made of elementwise operations, and of reductions (sum, mean, amax, amin, var, std, "
+        "norm, softmax, logsumexp) over all elements or over its last axes."
+    )
+    rules = RULES
 
     def __init__(
         self,
@@ -72,15 +67,38 @@ class Trace:
         axes: int | None = None,
         by_row: frozenset[int] = frozenset(),
     ) -> None:
-        self.op, self.domain, self.of, self.numbers = op, domain, of, numbers
+        super().__init__(op.name)
+        self.domain, self.of, self.numbers = domain, of, numbers
         self.axes = axes  # how many of the last axes of the domain are a row, once that is known
         self.by_row = by_row  # operands that have a value for each row, without these axes
         self.grad = modes.grad  # what the function computes under no_grad() has no gradient
         self.dtypes: list[dtype] = []  # asked for besides those of the operands
         self.drawn: list[Drawn] = []  # operands after the others; a seed and a draw are two
 
-    def refuse(self, what: str, error: type[FusionError] = FusionError) -> NoReturn:
-        raise error(f"{self.op.name}() cannot be fused: {what}.\nAt {describe(user_line())}\n{ADVICE}")
+    def elementwise(self, op: Op, values: list[Any]) -> Any:
+        tensors = [value for value in values if isinstance(value, Symbol)]
+        if not tensors:
+            return Number(self, Expr(op, *map(expr_of, values)))
+        for i in op.numbers:
+            if isinstance(values[i], Symbol):
+                self.refuse(f"{op.title}() needs {op.operands[i]} as a number")
+        for check in op.check, op.check_dtypes:
+            if check is not None:
+                check(*values)
+        computed, result = types_of(op, tuple(map(_kind, values)), get_default_dtype())
+        category = computed.dtype.category
+        if category == COMPLEX:
+            self.refuse(f"{op.title}() computes complex numbers")
+        if category == INT and op.result != "bool":
+            self.refuse(f"{op.title}() computes integers; x.float() makes floats of them")
+        if op.partials is NotImplemented and category >= FLOAT:
+            self.refuse(f"{op.title}() has no derivative")
+        if computed.dtype is bool_ and op.name in LOGIC:
+            op = TABLE[LOGIC[op.name]]
+        numeric = category >= FLOAT
+        exprs = [_number(v) if numeric and i not in op.conditions else expr_of(v) for i, v in enumerate(values)]
+        shape, gone = _together(self, tensors)
+        return Symbol(self, Expr(op, *exprs), shape, result, gone)
 
     @property
     def line(self) -> Shape:
@@ -89,34 +107,26 @@ class Trace:
         return self.domain[: len(self.domain) - axes] + (1,) * axes
 
 
-class Symbol:
+def _quotient(self: Any, other: Any) -> Any:
+    """``other / self``, computed as of Tensors."""
+    return TABLE.mul(TABLE.reciprocal(self), other)
+
+
+class Symbol(Tracer):
     """A tensor in a function that is traced: a formula, with the shape and type that the tensor would have.
 
     ``gone`` counts the last axes that a reduction took away: the shape lacks them, the formula's has them.
     """
 
-    __slots__ = ("_shape", "_type", "expr", "gone", "trace")
-    __hash__ = None  # type: ignore[assignment]
+    __slots__ = ("_shape", "_type", "gone")
+    __rtruediv__ = _quotient
+    trace: Trace
 
     def __init__(self, trace: Trace, expr: Expr, shape: Shape, type_: Type, gone: int = 0) -> None:
         if trace.grad and not modes.grad and type_.dtype.category >= FLOAT:
             expr = Expr(TABLE.stopped, expr)
-        self.trace, self.expr, self._shape, self._type, self.gone = trace, expr, shape, type_, gone
-
-    @staticmethod
-    def _apply_op(op: Operation, operands: tuple[Any, ...], params: dict[str, Any]) -> Any:
-        symbol = next(operand for operand in operands if isinstance(operand, Symbol | Number))
-        if isinstance(op, Op):
-            if params:
-                symbol.trace.refuse(f"{op.title}() writes to a tensor, with out=")
-            return elementwise(symbol.trace, op, operands)
-        if (rule := RULES.get(op.name)) is None:
-            symbol.trace.refuse(f"it calls {op.title}(){HINTS.get(op.name, '')}")
-        return rule(*operands, **params)
-
-    @staticmethod
-    def _inline(op: Fused, arguments: tuple[Any, ...]) -> Any:
-        return op.called(arguments)
+        super().__init__(trace, expr)
+        self._shape, self._type, self.gone = shape, type_, gone
 
     # --- what is known of the tensor -------------------------------------------------------------------
 
@@ -160,32 +170,15 @@ class Symbol:
     # --- what it can do --------------------------------------------------------------------------------
 
     def __getattr__(self, name: str) -> Any:
-        if (function := METHODS.get(name)) is not None:
-            return partial(function, self)
         if name in CASTS:
             return partial(self.to, BY_NAME[CASTS[name]])
-        if name.startswith("__"):
-            raise AttributeError(name)
-        if name.endswith("_") and name[:-1] in METHODS:
-            self.trace.refuse(f"{name}() writes to a tensor; {name[:-1]}() makes another")
-        return self.trace.refuse(f"it asks for .{name} of a tensor", NoSuchAttribute)
+        return super().__getattr__(name)
 
-    def _unknown(self, *_: Any, **__: Any) -> NoReturn:
-        self.trace.refuse("it asks for the value of a tensor; where(condition, a, b) takes the place of if")
-
-    __bool__ = __float__ = __int__ = __index__ = __len__ = __iter__ = __complex__ = item = tolist = numpy = _unknown
-
-    def __array_ufunc__(self, ufunc: Any, *_: Any, **__: Any) -> NoReturn:
-        self.trace.refuse(f"it calls numpy.{ufunc.__name__}")
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        self.trace.refuse("it writes to a tensor; where(condition, a, b) makes another")
-
-    def __getitem__(self, key: Any) -> "Symbol":
+    def __getitem__(self, key: Any) -> Any:
         parts = key if isinstance(key, tuple) else (key,)
         if parts[-1] is None and parts[:-1] in ((...,), (slice(None),) * self.ndim):
-            return unsqueezed(self, self.ndim)  # type: ignore[no-any-return]
-        return self.trace.refuse("it takes a part of a tensor")
+            return unsqueezed(self, self.ndim)
+        return super().__getitem__(key)
 
     def detach(self) -> "Symbol":
         """The same values, through which no gradient goes."""
@@ -208,29 +201,27 @@ class Symbol:
         if self.device.type == "cuda" and shape == trace.domain:
             trace.drawn += [Drawn((), None, self._type, None)] * 2
             number = Expr(UNIFORM, slot(first), slot(first + 1))
-            return self._like(Expr(TABLE.where, Expr(TABLE.lt, number, _expr(keep)), ONE, ZERO))
+            return self._like(Expr(TABLE.where, Expr(TABLE.lt, number, expr_of(keep)), ONE, ZERO))
         like = self.expr.args[0] if self.expr.op is int else None
         trace.drawn.append(Drawn(shape, float(keep), self._type, like))
         return Symbol(trace, slot(first), size, self._type, self.gone)
 
-    def __pos__(self) -> "Symbol":
-        return self
+    def __pow__(self, exponent: Any) -> Any:
+        return PUBLIC["pow"](self, exponent)
 
     def _like(self, expr: Expr, type_: Type | None = None) -> "Symbol":
         return Symbol(self.trace, expr, self._shape, type_ or self._type, self.gone)
 
 
-class Number:
+class Number(Tracer):
     """A float in a function that is traced: a formula whose value may be another in each call."""
 
-    __slots__ = ("expr", "trace")
-    __hash__ = None  # type: ignore[assignment]
+    __slots__ = ()
+    __rtruediv__ = _quotient
+    trace: Trace
 
-    def __init__(self, trace: Trace, expr: Expr) -> None:
-        self.trace, self.expr = trace, expr
-
-    _apply_op = Symbol._apply_op
-    _inline = Symbol._inline
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"a number has no {name!r}")
 
     def _decide(self) -> NoReturn:
         """Its value is asked for: it becomes part of what is traced."""
@@ -240,76 +231,16 @@ class Number:
 
     __bool__ = __float__ = __int__ = __index__ = __complex__ = __round__ = _decide
 
-    def __pos__(self) -> "Number":
-        return self
-
-
-def _operator(name: str, *, swap: bool = False) -> Callable[..., Any]:
-    def method(*operands: Any) -> Any:
-        function = PUBLIC[name] if name in ("pow", "matmul") else TABLE[name]
-        return function(*reversed(operands) if swap else operands)
-
-    return method
-
-
-def _quotient(self: Any, other: Any) -> Any:
-    """``other / self``, computed as of Tensors."""
-    return TABLE.mul(TABLE.reciprocal(self), other)
-
 
 def _refuse_writing(self: Symbol, _: Any) -> NoReturn:
     self.trace.refuse("it writes to a tensor in place; x = x + y makes another")
 
 
-for _python, _name in {**OPERATORS, **COMPARISONS, **UNARY}.items():
-    for _class in (Symbol, Number):
-        setattr(_class, f"__{_python}__", _operator(_name))
-        if _python in OPERATORS:
-            setattr(_class, f"__r{_python}__", _quotient if _name == "div" else _operator(_name, swap=True))
-    if _python in OPERATORS:
-        setattr(Symbol, f"__i{_python}__", _refuse_writing)
+for _python in OPERATORS:
+    setattr(Symbol, f"__i{_python}__", _refuse_writing)
 
 
-# --- elementwise operations --------------------------------------------------------------------------------
-
-
-def elementwise(trace: Trace, op: Op, operands: tuple[Any, ...]) -> Any:
-    """``op`` of symbols and numbers."""
-    values = [_operand(trace, op, i, value) for i, value in enumerate(operands)]
-    tensors = [value for value in values if isinstance(value, Symbol)]
-    if not tensors:
-        return Number(trace, Expr(op, *map(_expr, values)))
-    for check in op.check, op.check_dtypes:
-        if check is not None:
-            check(*values)
-    computed, result = types_of(op, tuple(map(_kind, values)), get_default_dtype())
-    category = computed.dtype.category
-    if category == COMPLEX:
-        trace.refuse(f"{op.title}() computes complex numbers")
-    if category == INT and op.result != "bool":
-        trace.refuse(f"{op.title}() computes integers; x.float() makes floats of them")
-    if op.partials is NotImplemented and category >= FLOAT:
-        trace.refuse(f"{op.title}() has no derivative")
-    if computed.dtype is bool_ and op.name in LOGICAL:
-        op = TABLE[LOGICAL[op.name]]
-    numeric = category >= FLOAT
-    exprs = [_number(v) if numeric and i not in op.conditions else _expr(v) for i, v in enumerate(values)]
-    shape, gone = _together(trace, tensors)
-    return Symbol(trace, Expr(op, *exprs), shape, result, gone)
-
-
-def _operand(trace: Trace, op: Op, position: int, value: Any) -> Any:
-    if isinstance(value, Symbol) and position in op.numbers:
-        trace.refuse(f"{op.title}() needs {op.operands[position]} as a number")
-    if isinstance(value, Symbol | Number | bool | int | float):
-        return value
-    if isinstance(value, np.generic) and value.dtype.kind in "biuf":
-        return value.item()
-    if isinstance(value, complex | np.complexfloating):
-        trace.refuse("it computes complex numbers")
-    if hasattr(value, "shape"):
-        trace.refuse(f"{op.title}() takes a tensor from outside of the function: make it an argument")
-    raise TypeError(op.strange(position, value))
+# --- operands of elementwise operations -------------------------------------------------------------------
 
 
 def _kind(value: Any) -> Kind:
@@ -318,13 +249,9 @@ def _kind(value: Any) -> Kind:
     return float if isinstance(value, Number) else value.__class__
 
 
-def _expr(value: Any) -> Expr:
-    return value.expr if isinstance(value, Symbol | Number) else as_expr(value)
-
-
 def _number(value: Any) -> Expr:
     """The formula of an operand, with 1 and 0 in place of True and False."""
-    expr = _expr(value)
+    expr = expr_of(value)
     return Expr(TABLE.where, expr, ONE, ZERO) if isinstance(value, Symbol) and value.dtype is bool_ else expr
 
 
@@ -363,8 +290,6 @@ def cast(x: Symbol, type_: Type) -> Symbol:
 
 
 # --- operations that are not elementwise, or only in form --------------------------------------------------
-
-RULES: dict[str, Callable[..., Any]] = {}  # by the operation's name; reductions.py fills in more
 
 
 def rule(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -1,11 +1,14 @@
 """The Tensor: one array, its place in the graph, and its gradient."""
 
+import operator
 import sys
 import warnings
 import weakref
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from . import backends, engine
 from .backends import Type
@@ -237,19 +240,20 @@ class Tensor:
         elif isinstance(grad, Tensor):
             self._grad = TABLE.add(self._grad, grad)
         elif self._grad._node is not None:
-            self._grad = wrap(self._grad.array + grad, self._type, self._shape)
+            self._grad = wrap(modes.quiet(operator.add, self._grad.array, grad), self._type, self._shape)
         else:
-            self._grad.array += grad
+            modes.quiet(operator.iadd, self._grad.array, grad)
             self._grad._counter.bump()
 
     def _own(self, grad: Any, *, shared: bool) -> Any:
         """The array ``grad`` in memory that nobody else has, laid out as this tensor's."""
-        xp = self._type.backend.xp
         if grad.strides != self.array.strides:
-            own = xp.empty_like(self.array)
+            own = self._type.backend.xp.empty_like(self.array)
             own[...] = grad
             return own
-        return xp.asarray(grad.copy() if shared or grad.base is not None else grad)
+        if shared or grad.base is not None:
+            grad = grad.copy()
+        return np.asarray(grad) if isinstance(grad, np.generic) else grad
 
     def backward(
         self,
@@ -300,8 +304,7 @@ class Tensor:
         """Hold another array from now on."""
         self.array, self._shape, self._type = array, array.shape, backends.type_of(array)
 
-    def __hash__(self) -> int:
-        return id(self) >> 4
+    __hash__ = object.__hash__  # == compares elements
 
 
 class _TensorHook:

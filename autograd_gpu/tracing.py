@@ -3,10 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import reduce
+from math import prod
 from typing import Any
 
 from . import reducing  # noqa: F401  teaches symbols to be reduced
 from .backends import Type
+from .devices import cpu
 from .dtypes import FLOAT, REDUCED, combine, dtype, float32, get_default_dtype, int64, promote_types
 from .errors import FusionError, ShapeError
 from .fused import Fused
@@ -16,6 +18,7 @@ from .fusion.interpret import level_of_shape, naturals
 from .fusion.program import Program, program
 from .fusion.reductions import ALL, ELEMENT, SUMS, levels
 from .fusion.reverse import pull
+from .nodes import LARGE
 from .op import TABLE
 from .ops.axes import inverse
 from .record import common_device, kind_of
@@ -62,7 +65,8 @@ class Call:
         if self.order is not None:
             own[0] = tuple(own[0][axis] for axis in self.order)
         if op.seen is not None:
-            own |= {n: size for n, i in enumerate(self.of) for size in arguments[op.seen][i : i + 1] if n in own}
+            seen = {n: size for n, i in enumerate(self.of) for size in arguments[op.seen][i : i + 1]}
+            own |= {n: size for n, size in seen.items() if size is not None and n in own}
         self.shapes = {n: shape + (1,) * gone[n] for n, shape in own.items()}
         numbers = frozenset(range(len(self.of))) - self.tensors.keys()
         self.trace = Trace(op, domain_of(self.shapes.values()), self.of, numbers, axes, by_row)
@@ -130,7 +134,7 @@ class Call:
         if self.op.gradient is not None:
             return self.given_cotangents(self.op.gradient)
         parts: dict[int, Expr] = {}
-        for i, result in enumerate(self.results):
+        for i, result in enumerate(self.results[: self.op.differentiable]):
             if result.dtype.category >= FLOAT:
                 g = summed(slot(first + count + i), self.at[i], self.own[i])
                 for n, part in pull(result.expr, g, self.levels).items():
@@ -139,8 +143,9 @@ class Call:
 
     def given_cotangents(self, gradient: Any) -> dict[int, Expr]:
         """Those that the operation says of its arguments."""
-        y, g = (self.results[0]._like(slot(len(self.inputs) + i)) for i in range(2))
-        of_slots = self.levels | {len(self.inputs) + i: self.at[0] for i in range(2)}
+        places = len(self.inputs), len(self.inputs) + len(self.results)
+        y, g = (self.results[0]._like(slot(place)) for place in places)
+        of_slots = self.levels | dict.fromkeys(places, self.at[0])
         parts = {}
         given = gradient(g, *self.arguments, y)
         for n, i in enumerate(self.of):
@@ -167,12 +172,12 @@ class Call:
     def shapes_of_results(self) -> tuple[Shape, ...]:
         """Those that the user sees."""
         seen, own = self.arguments[0]._shape, self.tensors[0]._shape
-        if self.op.seen is not None:
-            return tuple(own if value._shape == seen else value._shape for value in self.results)
+        shapes = [own if self.op.seen is not None and v._shape == seen else v._shape for v in self.results]
         if self.order is None:
-            return tuple(value._shape for value in self.results)
+            return tuple(shapes)
         ndim, back = len(self.order), inverse(self.order)
-        return tuple(tuple(s[i] for i in back) if len(s) == ndim else s for s in (v._shape for v in self.results))
+        turns = [len(v._shape) == ndim and shape is not own for v, shape in zip(self.results, shapes, strict=True)]
+        return tuple(tuple(s[i] for i in back) if turn else s for s, turn in zip(shapes, turns, strict=True))
 
 
 def last_axes(op: Fused, arguments: tuple[Any, ...]) -> tuple[Shape | None, tuple[Any, ...]]:
@@ -235,14 +240,15 @@ def traced(op: Fused, arguments: tuple[Any, ...], needed: tuple[bool, ...]) -> T
             tuple(call.levels.values()),
             computed,
             call.axes,
-            planned=call.device.type == "cuda",
+            large=call.device is not cpu or prod(call.domain) >= LARGE,
             composed=not call.several and not any(views) and computed is stored,
             hidden=tuple(n for n in range(count) if n not in call.tensors),
             edges=tuple(call.of.index(i) if i in call.of else None for i in op.counted) or floating,
         )
         node = node_class(kind)
         extras = node.extras
-        setting = Setting(node, call.domain, shapes, (*views, *(None for _ in extras), *views[count:]))
+        cotangents = views[count:][: op.differentiable]
+        setting = Setting(node, call.domain, shapes, (*views, *(None for _ in extras), *cotangents))
     forward = program(
         (*(formula for formula, _, _ in kept), *extras),
         (*call.at, *(levels(extra, call.levels)[extra] for extra in extras)),

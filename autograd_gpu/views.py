@@ -182,7 +182,7 @@ def rebase(tensor: Tensor, edge: Any) -> None:
 
 def _node_of(name: str, params: dict[str, Any], parents: tuple[Any, ...], shapes: tuple[Any, ...]) -> Node:
     """A node of the operation ``name``, which saves nothing, without running it."""
-    node = array_node_class(TABLE[name], None)()
+    node = array_node_class(TABLE[name], (), large=False)()
     node.saved, node.counters = (), ()
     node.params, node.shapes = params, shapes
     enter(node, parents)

@@ -127,7 +127,8 @@ class Writer:
         kind = node.kind()
         self.names[f"C{number}"] = type(node)
         if kind is type(node):
-            self.check(f"{name}.__class__ is not C{number} or {name}.hooks is not None or {name}.fit is not None")
+            fitted = "" if node.dense else f" or {name}.fit is not None"
+            self.check(f"{name}.__class__ is not C{number} or {name}.hooks is not None{fitted}")
         else:
             self.names[f"K{number}"] = kind
             self.check(f"{name}.__class__ is not C{number} or {name}.kind() != K{number}")

@@ -4,6 +4,8 @@ Each library runs in a process of its own, and all take turns in every round, so
 machine meets them alike. Ratios are taken within a round; medians over the rounds are printed.
 
     python benchmarks/overhead.py --rounds 15 --json overhead.json
+
+With ``--cuda``: chains on CuPy arrays, backward by plans, beside CuPy calls by hand (overhead_cuda.py).
 """
 
 import argparse
@@ -31,9 +33,9 @@ Steps = Iterator[Any]  # its first step runs a graph forward, its second backwar
 # The graphs, on whatever has + and *, and each with its derivatives by hand for bare arrays.
 
 
-def chain(x: Any, w: Any, b: Any) -> Any:
+def chain(x: Any, w: Any, b: Any, ops: int = OPS) -> Any:
     """Multiply by w and add b, again and again: each operation differentiates both operands."""
-    for _ in range(OPS // 2):
+    for _ in range(ops // 2):
         x = x * w + b
     return x
 
@@ -53,17 +55,17 @@ def chain_by_hand(x: Any, w: Any, b: Any, g: Any) -> Steps:
     yield g
 
 
-def scalars(x: Any, _w: Any, _b: Any) -> Any:
+def scalars(x: Any, _w: Any, _b: Any, ops: int = OPS) -> Any:
     """Multiply by a Python number and add another."""
-    for _ in range(OPS // 2):
+    for _ in range(ops // 2):
         x = x * 1.0001 + 0.0001
     return x
 
 
-def scalars_by_hand(x: Any, w: Any, b: Any, g: Any) -> Steps:
+def scalars_by_hand(x: Any, w: Any, b: Any, g: Any, ops: int = OPS) -> Steps:
     """Nothing to keep."""
-    yield scalars(x, w, b)
-    for _ in range(OPS // 2):
+    yield scalars(x, w, b, ops)
+    for _ in range(ops // 2):
         g = g * 1.0001
     yield g
 
@@ -245,10 +247,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=15, help="how often all is measured (%(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every measured time to FILE")
+    parser.add_argument("--cuda", action="store_true", help="measure chains on CuPy arrays instead")
     parser.add_argument("--worker", choices=LIBRARIES, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.worker:
         work(args.worker)
+        return
+    if args.cuda:
+        import overhead_cuda
+
+        overhead_cuda.report(args.rounds, args.json)
         return
     names = [name for name, (package, _) in LIBRARIES.items() if importlib.util.find_spec(package)]
     times = run_rounds(names, args.rounds)

@@ -4,10 +4,9 @@ On a simulated CUDA device kernels are recorded and not run, so that only Python
 on a GPU the arrays are small, and what is timed is until all kernels are queued. Both take turns in every round;
 medians of the rounds are printed. By hand, each operation of a gradient is one call of a CuPy ufunc.
 
-    ../shared/cudasim/run python benchmarks/overhead_cuda.py --rounds 15 --json overhead_cuda.json
+    ../shared/cudasim/run python benchmarks/overhead.py --cuda --rounds 15 --json overhead_cuda.json
 """
 
-import argparse
 import contextlib
 import importlib.util
 import json
@@ -19,15 +18,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from overhead import Steps, Times, cost, measure, table
+from overhead import Steps, Times, chain, cost, measure, scalars, scalars_by_hand, table
 
 import autograd_gpu as ag
 
 OPS = 50  # operations in each graph
 ELEMENTS = 1000
 NO_DEVICE = (
-    "overhead_cuda.py needs a CUDA device, real or simulated, and there is none. For the simulated one:\n"
-    "    ../shared/cudasim/run python benchmarks/overhead_cuda.py"
+    "--cuda needs a CUDA device, real or simulated, and there is none. For the simulated one:\n"
+    "    ../shared/cudasim/run python benchmarks/overhead.py --cuda"
 )
 
 # The graphs on Tensors, and each with its derivatives by hand on CuPy arrays; x, w, b and g are as in overhead.py.
@@ -57,13 +56,6 @@ def unary_by_hand(x: Any, _w: Any, _b: Any, g: Any) -> Steps:
     yield g
 
 
-def products(x: Any, w: Any, b: Any) -> Any:
-    """Multiply by w and add b: each operation differentiates both operands."""
-    for _ in range(OPS // 2):
-        x = x * w + b
-    return x
-
-
 def products_by_hand(x: Any, w: Any, b: Any, g: Any) -> Steps:
     """Keep the factors of w."""
     kept = []
@@ -79,25 +71,10 @@ def products_by_hand(x: Any, w: Any, b: Any, g: Any) -> Steps:
     yield g * w
 
 
-def scalars(x: Any, _w: Any, _b: Any) -> Any:
-    """Multiply by a Python number and add another."""
-    for _ in range(OPS // 2):
-        x = x * 1.0001 + 0.0001
-    return x
-
-
-def scalars_by_hand(x: Any, w: Any, b: Any, g: Any) -> Steps:
-    """Nothing to keep."""
-    yield scalars(x, w, b)
-    for _ in range(OPS // 2):
-        g = g * 1.0001
-    yield g
-
-
 WORKLOADS: dict[str, tuple[Callable[..., Any], Callable[..., Steps]]] = {
     "unary functions": (unary, unary_by_hand),
-    "x * w + b": (products, products_by_hand),
-    "Python scalars": (scalars, scalars_by_hand),
+    "x * w + b": (partial(chain, ops=OPS), products_by_hand),
+    "Python scalars": (partial(scalars, ops=OPS), partial(scalars_by_hand, ops=OPS)),
 }
 COLUMNS = ["autograd_gpu", "CuPy by hand"]
 
@@ -138,12 +115,8 @@ def ratio(ours: list[list[float]], by_hand: list[list[float]], part: int) -> str
     return f"{statistics.median(b[part] / a[part] for a, b in zip(ours, by_hand, strict=True)):.2f}"
 
 
-def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=15, help="how often all is measured (%(default)s)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every measured time to FILE")
-    args = parser.parse_args()
+def report(rounds: int, json_file: Path | None) -> None:
+    """Measure, print the tables, and write every measured time to ``json_file``."""
     if not ag.cuda.is_available():
         raise SystemExit(NO_DEVICE)
     import cupy
@@ -151,18 +124,14 @@ def main() -> None:
     runs = starts([cupy.full(ELEMENTS, value, np.float32) for value in (0.5, 1.0001, 0.0001, 1.0)])
     times: Times = {name: {column: [] for column in columns} for name, columns in runs.items()}
     with recorded_only():
-        for _ in range(args.rounds):
+        for _ in range(rounds):
             for name, columns in runs.items():
                 for column, start in columns.items():
                     cupy.cuda.Device().synchronize()
                     times[name][column].append(list(measure(start, OPS)))
     costs = {name: [cost(rounds) for rounds in columns.values()] for name, columns in times.items()}
-    table(f"µs per operation, forward + backward (median of {args.rounds} rounds)", COLUMNS, costs)
+    table(f"µs per operation, forward + backward (median of {rounds} rounds)", COLUMNS, costs)
     ratios = {name: [ratio(*columns.values(), part) for part in (0, 1)] for name, columns in times.items()}
     table("CuPy by hand ÷ autograd_gpu", ["forward", "backward"], ratios)
-    if args.json:
-        args.json.write_text(json.dumps({"ops": OPS, "us_per_op": times}, indent=1))
-
-
-if __name__ == "__main__":
-    main()
+    if json_file:
+        json_file.write_text(json.dumps({"ops": OPS, "us_per_op": times}, indent=1))

@@ -1,9 +1,10 @@
-"""From which sizes on a program on NumPy arrays is compiled, and from which on threads share it.
+"""From which sizes on a program on NumPy arrays is compiled, threads share it, and backward passes are planned.
 
-The constants ``FROM`` of autograd_gpu/fusion/native.py and ``ALONE`` of fusion/threads.py come from this script. Times
-are medians in microseconds of one call of a program, without what records it, interleaved in one run: ``NumPy`` is
-the straight NumPy function (from 2^16 elements of float32 on, tile by tile), ``compiled`` a kernel on one thread,
-``threads`` the same on two. A small program has two operations, a large one is the slope of gelu.
+The constants ``FROM`` of autograd_gpu/fusion/native.py, ``ALONE`` of fusion/threads.py and ``LARGE`` of nodes.py come
+from this script. Times are medians in microseconds, interleaved in one run. Of one call of a program, without what
+records it: ``NumPy`` is the straight NumPy function (from 2^16 elements of float32 on, tile by tile), ``compiled`` a
+kernel on one thread, ``threads`` the same on two. A small program has two operations, a large one is the slope of gelu.
+Of a backward pass of three operations, and of 17: by a ``plan``, on one thread, and ``node by node``.
 
     python benchmarks/thresholds.py
 """
@@ -12,11 +13,15 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from functools import reduce
+from typing import Any
 
 import numpy as np
 
+import autograd_gpu as ag
+from autograd_gpu import functions, planned, record
 from autograd_gpu.dtypes import float32
-from autograd_gpu.fusion import compiling, interpret, native, threads
+from autograd_gpu.fusion import compiling, fuse, interpret, native, threads
 from autograd_gpu.fusion.expr import Expr, slot, vjp
 from autograd_gpu.fusion.program import Program
 from autograd_gpu.fusion.reductions import ELEMENT
@@ -26,6 +31,10 @@ x, y, z = map(slot, range(3))
 SLOPE = vjp(TABLE.gelu)[0]  # of operand, result and cotangent
 FORMULAS = {"x · y + x": x * y + x, "slope of gelu": SLOPE}
 SIZES = [1 << n for n in range(8, 23)]
+GRAPHS = {
+    "backward of (x · w).tanh().sum()": lambda x, w: (x * w).tanh().sum(),
+    "backward of 17 operations": lambda x, w: reduce(lambda y, _: (y * w).tanh() * 1.5 + 0.5, range(4), x).mean(),
+}
 
 
 def program_of(formula: Expr | None, inputs: int) -> Program:
@@ -73,6 +82,21 @@ def measure(program: Program, size: int, repeats: int) -> dict[str, float]:
         threads.ALONE = alone
 
 
+def passes(graph: Callable[..., Any], size: int, repeats: int) -> dict[str, float]:
+    """Times of the roads of a backward pass over arrays of ``size`` elements."""
+    x, w = (ag.rand(size).requires_grad_() for _ in range(2))
+    times: dict[str, list[float]] = {"on": [], "off": []}
+    for _ in range(repeats + 3):
+        for mode, of_mode in times.items():
+            x.grad = w.grad = None
+            y = graph(x, w)
+            with fuse(mode):
+                start = time.perf_counter()
+                y.backward()
+                of_mode.append(1e6 * (time.perf_counter() - start))
+    return {mode: statistics.median(of_mode[3:]) for mode, of_mode in times.items()}
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -84,6 +108,15 @@ def main() -> None:
         for size in SIZES:
             times = measure(program, size, repeats)
             print(f"| {size} | " + " | ".join(f"{times[road]:.1f}" for road in ("NumPy", "compiled", "threads")) + " |")
+    ag.set_num_threads(1)
+    planned.Plans.came_before = lambda _, __: True
+    for names in (*functions.NAMESPACES, vars(record)):
+        names["LARGE"] = 0
+    for name, graph in GRAPHS.items():
+        print(f"\n{name}\n\n| elements | plan | node by node |\n|---:|---:|---:|")
+        for size in SIZES[4:-3]:
+            times = passes(graph, size, repeats)
+            print(f"| {size} | {times['on']:.1f} | {times['off']:.1f} |")
 
 
 if __name__ == "__main__":

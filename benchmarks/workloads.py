@@ -97,6 +97,29 @@ def layer_norm(torch: Any, F: Any, new: Source, rows: int, columns: int) -> Pass
         y.backward(g)
 
 
+def batch_norm(torch: Any, F: Any, new: Source, examples: int, channels: int, side: int) -> Passes:
+    """All three gradients, and running statistics."""
+    shape = examples, channels, side, side
+    x, weight, bias, g = new.leaf(*shape), new.leaf(channels), new.leaf(channels), new(*shape)
+    mean, var = new(channels), new(channels)
+    while True:
+        yield "forward"
+        y = F.batch_norm(x, mean, var, weight, bias, training=True)
+        yield "backward"
+        y.backward(g)
+
+
+def group_norm(torch: Any, F: Any, new: Source, examples: int, channels: int, side: int) -> Passes:
+    """All three gradients; groups of 8 channels."""
+    shape = examples, channels, side, side
+    x, weight, bias, g = new.leaf(*shape), new.leaf(channels), new.leaf(channels), new(*shape)
+    while True:
+        yield "forward"
+        y = F.group_norm(x, channels // 8, weight, bias)
+        yield "backward"
+        y.backward(g)
+
+
 def cross_entropy(torch: Any, F: Any, new: Source, rows: int, classes: int) -> Passes:
     """Softmax is part of it."""
     x, labels = new.leaf(rows, classes), new.labels(rows, classes)
@@ -247,6 +270,9 @@ ROWS = [
     Row("x*y + z, 2^22", multiply_add, (1 << 22,), (7,), 1 << 22, {"backward": 6}),
     Row("bias + GELU(tanh), 2048 × 3072", bias_gelu, (2048, 3072), (5, 6), 2048 * 3072, {"forward": 2, "backward": 3}),
     Row("layer_norm, 8192 × 768", layer_norm, (8192, 768), (5, 6), 8192 * 768, {"forward": 2, "backward": 3}),
+    # a value is read once for the statistics of all examples, and once more with them
+    Row("batch_norm, 64 × 64 × 16 × 16", batch_norm, (64, 64, 16), (3, 2, 2), 1 << 20, {"forward": 3, "backward": 5}),
+    Row("group_norm, 64 × 64 × 16 × 16", group_norm, (64, 64, 16), (3, 8, 2), 1 << 20, {"forward": 2, "backward": 3}),
     Row(
         "softmax + cross_entropy, 4096 × 1000",
         cross_entropy,

@@ -7,9 +7,22 @@ import numpy as np
 import pytest
 
 import autograd_gpu as ag
-from autograd_gpu import backends
+from autograd_gpu import backends, functions, planned, record, tracing
 
 CUDA_MISSING = backends.why_no_cuda()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--plan-all``: backward passes on the CPU are planned at once, however small the arrays are."""
+    parser.addoption("--plan-all", action="store_true", help=pytest_addoption.__doc__)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Where ``--plan-all`` says so, every array is large, and every graph came before."""
+    if config.getoption("--plan-all"):
+        planned.Plans.came_before = lambda _, __: True
+        for names in (*functions.NAMESPACES, vars(record), vars(tracing)):
+            names["LARGE"] = 0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

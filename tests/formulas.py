@@ -19,15 +19,22 @@ from autograd_gpu.fusion.reductions import (
     COUNT,
     COUNT_ALL,
     COUNT_ROWS,
+    COUNTS,
     ELEMENT,
     POSITION,
     ROW,
     Place,
     Reduction,
 )
+from autograd_gpu.op import TABLE
 
 Shape = tuple[int, ...]
 ENTIRE = {"sum": np.sum, "max": np.max, "min": np.min}
+
+
+def mean(x: Expr, total: Reduction) -> Expr:
+    """The mean of ``x`` over what the sum ``total`` runs over."""
+    return Expr(TABLE.div, Expr(total, x), Expr(COUNTS[total]))
 
 
 def to_device(value: Any, device: str) -> Any:

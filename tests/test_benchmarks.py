@@ -1,6 +1,8 @@
 """The benchmarks do the same work with this package and with PyTorch, and count PyTorch's operators right."""
 
 import contextlib
+import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,8 +14,14 @@ import autograd_gpu as ag
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
+import cpu
+import cpu_report
+import cpu_works
 import traffic
+from cpu_libraries import LIBRARIES
 from workloads import ROWS, Source, counted
+
+ROOT = Path(__file__).parents[1]
 
 
 def run(row, library, functional):
@@ -117,3 +125,118 @@ def test_the_chains_have_the_gradients_that_cupy_gives_by_hand():
     arrays = [cupy.full(7, value, "float32") for value in (0.5, 1.0001, 0.0001, 1.0)]
     for _ in range(2):  # the second time by the plans of the first
         overhead_cuda.starts(arrays)
+
+
+# benchmarks/cpu.py
+
+IN_PROCESS = set(LIBRARIES) - {"PyTorch", "torch.compile", "jax.jit"}  # JAX leaves threads behind
+CASES = [
+    pytest.param(work, name, id=f"{work.title}, {name}")
+    for work in cpu_works.ROWS
+    for name in LIBRARIES
+    if name in IN_PROCESS and LIBRARIES[name].can(work, name)
+]
+
+
+@pytest.mark.parametrize(("work", "name"), CASES)
+def test_a_work_has_the_results_of_torch_in_all_libraries(work, name):
+    pytest.importorskip("torch")
+    pytest.importorskip(LIBRARIES[name].package)
+    steps = [LIBRARIES[of].step(work, work.tiny) for of in ("PyTorch", name)]
+    for _ in range(2):  # the second pass may go by what the first has left
+        torchs, mine = (step() for step in steps)
+    assert len(mine) == len(torchs)
+    for a, b in zip(mine, torchs, strict=True):
+        assert host(a).dtype == host(b).dtype
+        assert_allclose(host(a), host(b), rtol=1e-4, atol=1e-6)
+
+
+def test_a_row_is_measured_and_written(tmp_path):
+    pytest.importorskip("torch")
+    options = ["--tiny", "--rounds=1", "--threads=1", "--libraries=fused", "--only=digits"]
+    command = [sys.executable, ROOT / "benchmarks" / "cpu.py", *options, f"--table={tmp_path / 'table.md'}"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stdout == (tmp_path / "table.md").read_text()
+    *_, line, empty, caption = done.stdout.splitlines()
+    assert re.fullmatch(r"\| digits network, [\w ]+ \| [\d.]+ ms \| \d+\.\d\d \| (\*\*)?≤ 0\.9.* \|", line)
+    assert not empty
+    assert caption.startswith("Medians of 1 round; numpy ")
+
+
+@pytest.mark.skipif(not cpu.STATUS.exists(), reason="a process's memory is read there")
+def test_the_peak_memory_of_a_pass_is_that_of_its_results():
+    (mebibytes,) = cpu.peaks(["fused"], tiny=True)[1]["fused"]
+    results = 3 * 4 * 10**6 / 2**20  # the value and both gradients
+    assert 0.9 * results < mebibytes < 2 * results
+
+
+def test_results_that_are_not_those_of_torch_stop_it():
+    cpu.agree("x * y", {"PyTorch": 2.0, "fused": 2.0001})
+    with pytest.raises(SystemExit, match="x \\* y: the results of plain, tiled are not those of PyTorch"):
+        cpu.agree("x * y", {"PyTorch": 2.0, "fused": 2.0, "plain": 2.1, "tiled": float("nan")})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--only", "convolution"], "no row has 'convolution' in its title; there are chain, 10⁶;"),
+        (["--rounds", "0"], "--rounds and --threads are at least 1"),
+        (["--threads", "1", "0"], "--rounds and --threads are at least 1"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(capsys, options, message):
+    with pytest.raises(SystemExit):
+        cpu.main(options)
+    assert message in capsys.readouterr().err
+
+
+def rows_of(numbers, threads=(1, 2)):
+    """Every row with the same numbers for each library that takes part."""
+    rows = []
+    for work in cpu_works.ROWS:
+        columns = {name: numbers for name in LIBRARIES if LIBRARIES[name].can(work, name)}
+        rows.append(cpu_report.Row(work.title, work.group, "ms", work.most, dict.fromkeys(threads, columns)))
+    part = {name: numbers for name in LIBRARIES if LIBRARIES[name].can(cpu_works.LARGE, name)}
+    return [*rows, cpu_report.Row(cpu.MEMORY, "memory", "MiB", cpu.LIGHTER, {1: part})]
+
+
+def test_the_table_has_medians_of_ratios_and_marks_what_is_missed():
+    numbers = {
+        1: {"PyTorch": [1.0, 2.0, 8.0], "fused": [0.6, 0.8, 9.0], "jax.jit": [1.0, 1.0, 10.0]},
+        2: {"PyTorch": [1.0], "fused": [0.7], "plain": [0.5], "jax.jit": [1.0]},
+    }
+    row = cpu_report.Row("chain", "elementwise", "ms", {"PyTorch": 0.5, "jax.jit": 1.2, "MyGrad": 1}, numbers)
+    assert cpu_report.table([row], ["PyTorch", "fused", "plain", "jax.jit", "MyGrad"]).splitlines() == [
+        "| 1 / 2 threads | PyTorch | fused | plain | jax.jit | MyGrad | fused or plain is to be |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | --- |",
+        "| chain | 2.00 / 1.00 ms | 0.60 / 0.70 | 0.50 | 1.00 / 1.00 | – | **≤ 0.5: missed, 0.60**, ≤ 1.2 × jax.jit, ≤ 1 × MyGrad |",
+    ]
+
+
+def test_the_readme_has_the_rows_and_columns_that_the_script_writes():
+    text = cpu_report.MARKS.search((ROOT / "README.md").read_text())[0]
+    shown = [line.split(" | ") for line in text.splitlines() if line.startswith("|")]
+    threads = [int(number) for number in re.findall(r"\d+", shown[0][0])]
+    written = [line.split(" | ") for line in cpu_report.table(rows_of([1.0], threads), list(LIBRARIES)).splitlines()]
+    assert shown[:2] == written[:2]
+    assert [line[0] for line in shown] == [line[0] for line in written]
+    for mine, own in zip(shown[2:], written[2:], strict=True):
+        kinds = [[(cell == "–", cell.count("/")) for cell in line[1:-1]] for line in (mine, own)]
+        assert kinds[0] == kinds[1], mine[0]
+
+
+def test_a_table_goes_between_its_marks_or_into_a_file_of_its_own(tmp_path):
+    marked, own = tmp_path / "README.md", tmp_path / "table.md"
+    marked.write_text("before\n<!-- cpu:begin -->\nold\n<!-- cpu:end -->\nafter\n")
+    for path in marked, own, own:
+        cpu_report.write("| new |\n", path)
+    assert marked.read_text() == "before\n<!-- cpu:begin -->\n| new |\n<!-- cpu:end -->\nafter\n"
+    assert own.read_text() == "| new |\n"
+
+
+def test_there_is_a_figure_for_each_group(tmp_path):
+    pytest.importorskip("matplotlib")
+    rows = [row for row in rows_of([1.0, 2.0]) if row.group in {"composites", "memory"}]
+    composites, memory = cpu_report.plot(rows, list(LIBRARIES), tmp_path / "plots")
+    assert all(f"<!-- {row.title} -->" in composites.read_text() for row in rows[:-1])
+    assert f"<!-- {cpu.MEMORY} -->" in memory.read_text()

@@ -119,6 +119,25 @@ def test_a_branch_that_is_not_taken_has_no_part_in_any_derivative(x, device):
     assert (first.item(), second.item()) == (2 * x, 2.0)
 
 
+def test_nor_has_it_in_cotangents_of_complex_numbers(device):
+    op = ag.elementwise("2 * log(abs(z)) if abs(z) > 0 else w")
+    z, w = (ag.tensor(v, device=device, requires_grad=True) for v in ([0j, 2j], [1 + 1j, 1j]))
+    found = grad(op(z, w).real.sum(), (z, w))
+    assert [part.tolist() for part in found] == [[0, 1j], [1, 0]]
+
+
+def test_nor_inside_a_fused_function(device):
+    op = ag.elementwise("3 * sqrt(x) if x > 0 else 0")
+    x = ag.tensor([0.0, 1.0, 4.0], device=device, requires_grad=True)
+    for f in (op, ag.fuse(lambda x: op(x) * 2 / 2)):
+        assert grad(f(x).sum(), x)[0].tolist() == [0, 1.5, 0.75]
+
+
+def test_choices_by_one_condition_stay_one_choice():
+    op = ag.elementwise("4*e*((s/r)**12 - (s/r)**6) if r < c else 0")
+    assert all(line.count("if") <= 1 for line in op.__doc__.splitlines())
+
+
 def test_nodes_and_texts_show_what_is_computed():
     damped = ag.elementwise("x**2 + y*sin(x)", name="damped_wave")
     assert repr(damped) == "<elementwise damped_wave(x, y) = x ** 2 + y * sin(x)>"
@@ -146,6 +165,11 @@ def test_only_what_the_derivatives_read_is_saved():
         lambda x, y: ag.add(ag.pow(x, 2), ag.mul(y, x.sin())),
         lambda x, y: ag.where(x > 5, 0, x**2 + y * ag.sin(x)) * (x < 5),
         lambda x, y: ag.elementwise("a * b")(x, x) + y * TABLE.sin(x),
+        lambda x, y: np.float64(1) * x**2 + (np.float32(1) * x).sin() * +y,
+        lambda x, y: (
+            ag.where(~(x > 5) & (y != 9), x.square().multiply(y // 1 + 1), 0) - x * x * (y // 1) + y * ag.sin(x)
+        ),
+        lambda x, y: ag.fuse(lambda a, b: a * a + b)(x, y * x.sin()),
     ],
 )
 def test_a_function_of_elementwise_operations_is_a_formula(function, device, rng):
@@ -180,18 +204,29 @@ def test_long_formulas_need_no_stack_and_share_what_is_equal():
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (lambda x: 1 if x > 0 else 0, "no truth value yet: write where"),
-        (lambda x: x * ag.ones(2), "not of Tensor: make that an operand"),
-        (lambda x: ag.sum(x) + 1, "sum_all is not elementwise"),
-        (lambda x: x.sum(), "a formula has no 'sum'"),
-        (lambda x: (x, x), "must return one formula, not 2"),
+        (lambda x: 1 if x > 0 else 0, r"is no formula: it asks for the value of a tensor; where\(condition, a, b\)"),
+        (lambda x: x * ag.ones(2), r"mul\(\) takes a tensor from outside of the function: make it an argument"),
+        (lambda x: x * 1j, r"mul\(\) takes a complex number"),
+        (lambda x: x.sum(), r"it calls sum_all\(\)"),
+        (lambda x: x.T, r"it asks for \.T of a tensor\.\nAt .*test_custom.py:\d+: .*\nA formula is made of"),
+        (lambda x: x[0], "it takes a part of a tensor"),
+        (lambda x: (x, x), "must return one formula, got a tuple"),
+        (lambda x: None, "must return one formula, got a NoneType"),
         (lambda *x: x[0], "operands are plain positional arguments"),
-        (lambda x: ag.exp(x, out=ag.ones(1)), "exp takes no out inside a formula"),
+        (lambda x: ag.exp(x, out=ag.ones(1)), r"exp\(\) writes to a tensor, with out="),
+        (lambda x: x << 2, "bitwise_left_shift takes integers alone"),
+        (lambda x: np.sin(x) + 1, "does not support ufuncs"),
+        (lambda x: x + "1", r"add\(\): argument 'other' \(position 2\) must be Tensor, not str"),
     ],
 )
 def test_what_a_function_cannot_do(function, message):
-    with pytest.raises((TypeError, AttributeError), match=message):
+    with pytest.raises(TypeError, match=message):
         ag.elementwise(function)
+
+
+def test_operands_of_two_functions_do_not_mix():
+    with pytest.raises(TypeError, match="takes a tensor from outside of the function: make it an argument"):
+        ag.fuse(lambda x: ag.elementwise(lambda y: y * x)(x))(ag.ones(2))
 
 
 # --- texts that are no formulas -------------------------------------------------------------------
@@ -286,6 +321,8 @@ def test_what_cuda_code_lacks(device):
         ag.elementwise(cuda="x")
     with pytest.raises(ValueError, match="for each of x, y, got 1"):
         ag.elementwise(cuda="x", operands="x, y", partials=["1"])
+    with pytest.raises(TypeError, match="a function in partials= takes x, y, got x"):
+        ag.elementwise(cuda="x", operands="x, y", partials=["1", lambda x: x])
 
 
 @pytest.mark.gpu

@@ -89,17 +89,49 @@ def test_fuse_refuses_other_modes():
         pass
 
 
-@pytest.mark.gpu
-def test_ranges_have_the_programs_names(monkeypatch):
+@pytest.fixture
+def ranges(monkeypatch):
+    """The NVTX ranges so far, each as the names of those that it is in, and its own."""
     open_, seen = [], []
+
+    def push(name, *_):
+        open_.append(name)
+        seen.append(tuple(open_))
+
     nvtx = backends.cuda().xp.cuda.nvtx
-    monkeypatch.setattr(nvtx, "RangePush", lambda name, *_: (open_.append(name), seen.append(name)))
+    monkeypatch.setattr(nvtx, "RangePush", push)
     monkeypatch.setattr(nvtx, "RangePop", open_.pop)
+    yield seen
+    assert not open_
+
+
+@pytest.mark.gpu
+def test_ranges_have_the_programs_names(ranges):
     x = ag.ones(5, device="cuda", requires_grad=True)
     with fusion.nvtx():
         x.exp().sum().backward()
     x.sin()
-    assert seen[0] == "fwd_exp"
-    assert any(name.startswith("bwd_mul") for name in seen)
-    assert "fwd_sin" not in seen
-    assert not open_
+    assert ranges[0] == ("fwd_exp",)
+    assert any(name.startswith("bwd_mul") for *_, name in ranges)
+    assert not any("fwd_sin" in names for names in ranges)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("mode", ["on", "off"])
+def test_other_operations_and_pullbacks_have_ranges_named_as_in_torch(mode, ranges):
+    x, w = ag.ones(5, 3, device="cuda", requires_grad=True), ag.ones(3, 2, device="cuda", requires_grad=True)
+    with fusion.fuse(mode), fusion.nvtx():
+        y = (x @ w).exp()
+        forward = list(ranges)
+        y.sum().backward()
+    assert forward == [("mm",), ("fwd_exp",)]
+    outer = dict.fromkeys(names[0] for names in ranges[len(forward) :])
+    assert [name for name in outer if name.startswith(("Sum", "Exp", "Mm"))] == (
+        ["SumBackward0", "MmBackward0"] if mode == "on" else ["SumBackward0", "ExpBackward0", "MmBackward0"]
+    )
+
+
+@pytest.mark.gpu
+def test_a_range_ends_where_an_operation_fails(ranges):
+    with fusion.nvtx(), pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        ag.ones(5, 3, device="cuda") @ ag.ones(2, 2, device="cuda")

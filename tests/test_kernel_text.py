@@ -8,7 +8,7 @@ import numpy as np
 import nvrtc
 import pytest
 from elementwise import OPS
-from formulas import program_of, reference, to_device, to_host
+from formulas import mean, program_of, reference, to_device, to_host
 from numpy.testing import assert_allclose
 
 from autograd_gpu import backends
@@ -18,7 +18,7 @@ from autograd_gpu.fusion.cuda import Output, Source
 from autograd_gpu.fusion.expr import Expr, const, slot, substitute, vjp
 from autograd_gpu.fusion.flat import Flat, Stride
 from autograd_gpu.fusion.reductions import COUNT, ELEMENT, MAX, POSITION, ROW, SUM, SUM_ALL, SUM_ROWS
-from autograd_gpu.fusion.reverse import mean, pull
+from autograd_gpu.fusion.reverse import pull
 from autograd_gpu.fusion.rows import Rows, Tiling
 from autograd_gpu.op import TABLE
 

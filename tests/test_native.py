@@ -1,13 +1,8 @@
 """Programs compiled for the CPU give what double precision gives, whatever the compiler, the cache or the threads do."""
 
-import json
-import os
 import shutil
-import subprocess
-import sys
-import textwrap
 import threading
-from pathlib import Path
+import time
 
 import numpy as np
 import pytest
@@ -18,15 +13,25 @@ from test_programs import DOMAINS, LAYOUTS, SPECIAL, UNSIGNED, between, targets
 
 import autograd_gpu as ag
 from autograd_gpu.dtypes import BY_NAME
-from autograd_gpu.fusion import compiler, compiling, interpret, native
+from autograd_gpu.fusion import compiler, compiling, interpret, native, threads
 from autograd_gpu.fusion.expr import Expr, slot, vjp
-from autograd_gpu.fusion.reductions import COUNT, ELEMENT, MAX, MAX_ALL, MIN_ALL, POSITION, ROW, SUM, SUM_ALL, SUM_ROWS
+from autograd_gpu.fusion.reductions import (
+    COUNT,
+    ELEMENT,
+    MAX,
+    MAX_ALL,
+    MIN,
+    MIN_ALL,
+    POSITION,
+    ROW,
+    SUM,
+    SUM_ALL,
+    SUM_ROWS,
+)
 from autograd_gpu.op import TABLE
 
 x, y = slot(0), slot(1)
-TESTS = Path(__file__).parent
 COMPILERS = [name for name in compiler.NAMES if shutil.which(name)]
-needs_compiler = pytest.mark.skipif(not COMPILERS, reason="no C++ compiler")
 
 
 @pytest.fixture
@@ -106,6 +111,20 @@ def test_special_values(op, compiled):
     assert_allclose(mine, known, rtol=2e-5)
     if getattr(np, op.numpy.__name__, None) is op.numpy and op.name not in UNSIGNED:
         assert_array_equal(np.signbit(mine[known == 0]), np.signbit(known[known == 0]))
+
+
+def test_exp_in_single_precision(compiled):
+    """To an ulp everywhere, of results that are subnormal too, and as it has to be beyond."""
+    values = np.concatenate([np.linspace(-110, 95, 1 << 20), [88.72283, 88.72284, np.inf, -np.inf, np.nan, 0.0, -0.0]])
+    values = values.astype(np.float32)
+    (found,) = program_of([TABLE.exp(x)], [values]).run([values])
+    with np.errstate(over="ignore"):
+        known = np.exp(values.astype(np.float64))
+        single = known.astype(np.float32)
+    finite = np.isfinite(single)
+    assert (np.abs(found[finite] - known[finite]) <= np.spacing(single[finite])).all()
+    assert_array_equal(found[~finite], single[~finite])
+    assert_array_equal(found[-2:], [1, 1])
 
 
 def test_small_numbers_are_kept(compiled):
@@ -199,13 +218,63 @@ def test_places_in_the_row(compiled, rng):
     check([TABLE.where(TABLE.eq(Expr(POSITION), y), x, 0.0)], values, device="cpu")
 
 
-def test_nan_wins_in_extremes(compiled):
-    values = np.zeros((40, 1000), np.float32)
-    values[3, 500] = np.nan
-    program = program_of([Expr(MAX, x), Expr(MIN_ALL, x)], [values], levels=[ROW, 0])
-    largest, least = program.run([values])
-    assert_array_equal(np.flatnonzero(np.isnan(largest)), [3])
-    assert np.isnan(least)
+@pytest.mark.parametrize("columns", [5, 300])
+def test_one_column_of_a_row(columns, compiled, rng):
+    """Picked, or unlike the others, or neither, where a row has none."""
+    labels = rng.integers(-2, columns + 2, (200, 1))
+    values = [rng.standard_normal((200, columns)).astype(np.float32), labels, labels.astype(np.float32) / 2]
+    at, half = TABLE.eq(Expr(POSITION), y), TABLE.eq(slot(2), Expr(POSITION))
+    picked = Expr(SUM, TABLE.where(at, TABLE.exp(x), 0.0))
+    check(
+        [picked, TABLE.where(at, x - 1.0, TABLE.exp(x)) * x, Expr(SUM, TABLE.where(half, x, 0.0)), x - picked],
+        values,
+        levels=[ROW, ELEMENT, ROW, ELEMENT],
+        device="cpu",
+    )
+    check([TABLE.where(half, x, x * x)], values, device="cpu")
+    check([TABLE.where(at, x, 0.0), TABLE.where(half, x, 0.0)], values, device="cpu")
+
+
+@pytest.mark.parametrize("name", ["float32", "float16", "float64"])
+@pytest.mark.parametrize("shape", [(1000, 7), (130, 1), (3, 50, 20), (16, 24)], ids=str)
+def test_short_rows(shape, name, compiled, rng):
+    """Of which several are computed at a time."""
+    labels = rng.integers(0, shape[-1], (*shape[:-1], 1))
+    weight, each = between(rng, shape[-1], dtype=name), between(rng, *shape[:-1], 1, dtype=name)
+    values = [rng.standard_normal(shape).astype(name), weight, labels, each]
+    least = Expr(MIN, x * slot(3))
+    roots = [softmax(x), normalised(x) * y, Expr(MAX, x) + least, softmax(x * x) * y, Expr(SUM_ALL, least)]
+    roots += [TABLE.where(TABLE.eq(Expr(POSITION), slot(2)), x, Expr(SUM, x) * slot(3))]
+    check(
+        roots,
+        values,
+        targets=[None, None, None, (shape[-1],), None, (*shape[:-1], 1)],
+        levels=[ELEMENT, ELEMENT, ROW, ELEMENT, 0, ELEMENT],
+        outputs=[name],
+        device="cpu",
+    )
+
+
+@pytest.mark.parametrize(("shape", "axes"), [((60, 90), (1, 0)), ((4, 30, 70), (0, 2, 1)), ((500, 17), (1, 0))])
+def test_rows_whose_columns_lie_far_apart(shape, axes, compiled, rng):
+    values = [rng.standard_normal(shape).astype(np.float32).transpose(axes) for _ in range(2)]
+    values.append(rng.standard_normal(values[0].shape).astype(np.float32))
+    roots = [softmax(x) * y, normalised(x), Expr(MAX, x * y), normalised(x * slot(2)), softmax(x) + slot(2)]
+    targets = [None, None, None, values[0].shape[-1:], None]
+    check(roots, values, targets=targets, levels=[ELEMENT, ELEMENT, ROW, ELEMENT, ELEMENT], device="cpu")
+
+
+@pytest.mark.parametrize("shape", [(40, 1000), (1000, 8)], ids=str)
+def test_nan_wins_in_extremes(shape, compiled):
+    values = np.zeros(shape, np.float32)
+    values[3, 5] = np.nan
+    values[4] = -np.inf
+    program = program_of([Expr(MAX, x), Expr(MIN, x), Expr(MIN_ALL, x)], [values], levels=[ROW, ROW, 0])
+    largest, least, least_of_all = program.run([values])
+    for found in largest, least:
+        assert_array_equal(np.flatnonzero(np.isnan(found)), [3])
+        assert_array_equal(np.flatnonzero(np.isinf(found)), [4])
+    assert np.isnan(least_of_all)
 
 
 # --- updates in place ------------------------------------------------------------------------------------
@@ -249,6 +318,26 @@ def test_the_same_bits_on_any_number_of_threads(compiled, rng):
     assert all(one == found[0] for one in found)
 
 
+def test_threads_that_sleep_are_woken(compiled, rng):
+    run, found = several(rng), set()
+    ag.set_num_threads(3)
+    for pause in 0, 0.01, 0, 0.02:
+        time.sleep(pause)
+        found.add(b"".join(part.tobytes() for part in run()))
+    assert len(found) == 1
+
+
+def test_few_long_rows_are_shared_by_threads(compiled, rng, monkeypatch):
+    values = [rng.standard_normal((2, 300_000)).astype(np.float32)]
+    parts = []
+    share = threads.Threads.share
+    monkeypatch.setattr(
+        threads.Threads, "share", lambda self, f, a, n, elements: parts.append(n) or share(self, f, a, n, elements)
+    )
+    check([Expr(SUM, x * x)], values, levels=[ROW], device="cpu")
+    assert parts[0] >= 16
+
+
 def test_several_threads_of_the_user_at_once(compiled, rng):
     run = several(rng)
     known, found = [part.tobytes() for part in run()], []
@@ -285,168 +374,6 @@ def test_modes_are_named():
         compiling("never"),
     ):
         pass
-
-
-# --- processes: the compiler and its cache ---------------------------------------------------------------
-
-SCRIPT = """
-import json, sys
-import numpy as np
-import autograd_gpu as ag
-from autograd_gpu import fusion
-
-f = ag.fuse(lambda x, w: ((x * w).tanh() + 2 * w).exp())
-x = ag.tensor(np.linspace(-1, 1, 40_000, dtype=np.float32), requires_grad=True)
-y = f(x, 0.5 * x.detach())
-y.sum().backward()
-print(json.dumps({
-    "compiled": fusion.stats().compiled,
-    "value": y.detach().numpy()[::100].tolist(),
-    "gradient": x.grad.numpy()[::100].tolist(),
-    "notes": [note for note in ag.show_config("dicts")["notes"] if "compile" in note],
-}))
-"""
-
-
-def outcome(cache, script=SCRIPT, **variables):
-    """What the script prints in a process of its own."""
-    own = {"AUTOGRAD_GPU_CACHE": str(cache), "AUTOGRAD_GPU_COMPILER": None, "PYTHONPATH": str(TESTS.parent)}
-    environment = {**os.environ, **own, **variables}
-    environment = {name: value for name, value in environment.items() if value is not None}
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)], env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-def close(one, other):
-    assert_allclose(one["value"], other["value"], rtol=1e-6)
-    assert_allclose(one["gradient"], other["gradient"], rtol=1e-6)
-
-
-@needs_compiler
-def test_a_second_process_compiles_nothing(tmp_path):
-    first, second = outcome(tmp_path / "kernels"), outcome(tmp_path / "kernels")
-    assert first["compiled"] >= 2
-    assert second["compiled"] == 0
-    assert first["value"] == second["value"]
-    assert first["notes"] == second["notes"] == []
-    assert (tmp_path / "kernels").stat().st_mode & 0o777 == 0o700
-    assert {path.suffix for path in (tmp_path / "kernels").iterdir()} == {".so"}
-
-
-@needs_compiler
-def test_damaged_files_are_compiled_again(tmp_path):
-    first = outcome(tmp_path)
-    files = sorted(tmp_path.iterdir())
-    for i, path in enumerate(files):
-        body = path.read_bytes()
-        path.write_bytes([b"", body[: len(body) // 2], body[:2000] + bytes([body[2000] ^ 1]) + body[2001:]][i % 3])
-    again = outcome(tmp_path)
-    assert again["compiled"] == first["compiled"] == len(files)
-    assert again["value"] == first["value"]
-    assert outcome(tmp_path)["compiled"] == 0
-
-
-@needs_compiler
-def test_processes_share_the_cache(tmp_path):
-    found = []
-    users = [threading.Thread(target=lambda: found.append(outcome(tmp_path))) for _ in range(3)]
-    for user in users:
-        user.start()
-    for user in users:
-        user.join()
-    assert len(found) == 3
-    assert all(one["value"] == found[0]["value"] and not one["notes"] for one in found)
-
-
-@needs_compiler
-@pytest.mark.skipif(not hasattr(os, "getuid"), reason="no modes of files")
-def test_a_folder_that_others_may_write_to_is_not_used(tmp_path):
-    tmp_path.chmod(0o777)
-    one = outcome(tmp_path)
-    assert one["compiled"]
-    assert not list(tmp_path.iterdir())
-    assert f"compiled kernels are not kept: {tmp_path} cannot be used (others may write to it)" in one["notes"][0]
-
-
-def test_without_a_compiler_numpy_computes(tmp_path):
-    known = outcome(tmp_path, AUTOGRAD_GPU_COMPILER="off")
-    assert known["notes"] == ["no compiled kernels: AUTOGRAD_GPU_COMPILER is off"]
-    missing = outcome(tmp_path, PATH="", CC=None)
-    assert missing["notes"] == ["no compiled kernels: no C++ compiler is found; install gcc or clang, or set CC to one"]
-    failing = outcome(tmp_path, CC=shutil.which("false"))
-    assert failing["notes"][0].startswith("no compiled kernels: ")
-    assert known["compiled"] == missing["compiled"] == failing["compiled"] == 0
-    for one in missing, failing:
-        close(one, known)
-    if COMPILERS:
-        close(outcome(tmp_path), known)
-
-
-@needs_compiler
-@pytest.mark.parametrize("name", COMPILERS)
-def test_each_compiler(name, tmp_path):
-    one = outcome(tmp_path, CC=name)
-    assert one["compiled"]
-    close(one, outcome(tmp_path, AUTOGRAD_GPU_COMPILER="off"))
-
-
-FORK = """
-import json, os
-import numpy as np
-import autograd_gpu as ag
-
-ag.set_num_threads(4)
-f = ag.fuse(lambda x: (x * x).tanh().sum())
-x = ag.tensor(np.linspace(-1, 1, 2_000_000, dtype=np.float32))
-before = f(x).item()
-child = os.fork()
-if not child:
-    os._exit(0 if f(x).item() == before else 1)
-print(json.dumps({"status": os.waitpid(child, 0)[1], "same": f(x).item() == before}))
-"""
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
-def test_a_forked_process_computes(tmp_path):
-    assert outcome(tmp_path, FORK, PYTHONWARNINGS="ignore") == {"status": 0, "same": True}
-
-
-SANITIZED = """
-import json, sys
-sys.path.insert(0, {tests!r})
-import numpy as np
-from autograd_gpu.fusion import compiler, compiling
-from autograd_gpu.fusion.expr import Expr
-compiler.FLAGS += ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer")
-import formulas, test_native as t
-rng = np.random.default_rng(0)
-with compiling("always"):
-    for layout in t.LAYOUTS.values():
-        values = layout(lambda *shape: t.between(rng, *shape))
-        formulas.check([t.x * t.y + t.x, t.TABLE.tanh(t.x) - t.y], values, device="cpu")
-    for shape in (70, 33), (3, 1000), (5, 7, 9):
-        for dtype in "float32", "float16", "bfloat16", "float64":
-            values = [t.between(rng, *shape, dtype=dtype), t.between(rng, shape[-1], dtype=dtype)]
-            roots = [t.softmax(t.x), t.normalised(t.x) * t.y, Expr(t.SUM_ALL, t.x), t.TABLE.exp(t.x) * t.y]
-            targets, levels = [None, None, None, (shape[-1],)], [t.ELEMENT, t.ELEMENT, 0, t.ELEMENT]
-            formulas.check(roots, values, targets=targets, levels=levels, outputs=[dtype], device="cpu")
-print(json.dumps(list(compiler.COMPILER.notes)))
-"""
-
-
-@needs_compiler
-@pytest.mark.slow
-def test_kernels_stay_inside_their_arrays(tmp_path):
-    """Under gcc's sanitizers of addresses and of undefined behaviour."""
-    found = subprocess.run(["cc", "-print-file-name=libasan.so"], capture_output=True, text=True, check=False)
-    library = Path(found.stdout.strip())
-    if not library.is_absolute():
-        pytest.skip("no libasan")
-    script = SANITIZED.format(tests=str(TESTS))
-    assert outcome(tmp_path, script, LD_PRELOAD=str(library), ASAN_OPTIONS="detect_leaks=0") == []
 
 
 def test_large_arrays_alone_are_compiled(rng):

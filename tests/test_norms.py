@@ -63,10 +63,8 @@ def results(function, arrays, g, device):
 @every_norm
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_half_precision_rounds_only_what_comes_out(name, dtype, device, rng):
-    if device == "cuda" and name not in ("layer", "batch"):
+    if device == "cuda" and name not in ("layer", "batch", "instance"):
         pytest.skip("its kernels are those of these two")
-    if name == "instance":
-        pytest.skip("sums the gradients of its parameters over the examples in another step")
     function, arrays = case(name, 2, rng)
     arrays = [cast(array, dtype) for array in arrays]
     g = cast(rng.normal(size=arrays[0].shape), dtype)
@@ -150,6 +148,133 @@ def test_the_gradient_does_not_see_later_moves_of_the_statistics(rng):
     assert_allclose(host(x.grad), 1)
 
 
+# shapes from small ones to those that are compiled on the CPU, and summed by several blocks on the device
+SHAPES = [(5, 3), (3, 1, 5), (2, 3, 2, 2), (300, 60), (8, 16, 33, 5)]
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_training_in_any_layout(shape, channels_last, device, rng):
+    x, g = rng.normal(3, 2, shape), rng.normal(size=shape)
+    weight, bias = rng.normal(size=(2, shape[1]))
+    axes, columns = (0, *range(2, len(shape))), (1, -1, *(1,) * (len(shape) - 2))
+    scale = 1 / np.sqrt(x.var(axes, keepdims=True) + 1e-5)
+    y = (x - x.mean(axes, keepdims=True)) * scale
+    dx = g - g.mean(axes, keepdims=True) - y * (g * y).mean(axes, keepdims=True)
+    expected = [
+        y * weight.reshape(columns) + bias.reshape(columns),
+        dx * scale * weight.reshape(columns),
+        (g * y).sum(axes),
+        g.sum(axes),
+    ]
+    order = (*axes, 1) if channels_last else tuple(range(len(shape)))
+    expected[1], x = (np.ascontiguousarray(array.transpose(order)) for array in (expected[1], x))
+
+    def train(f, x, weight, bias):
+        return f.batch_norm(x.permute(*np.argsort(order).tolist()), None, None, weight, bias, training=True)
+
+    for found, known in zip(results(train, [x, weight, bias], g, device), expected, strict=True):
+        assert_allclose(found, known, rtol=1e-9, atol=1e-9)
+
+
+def test_the_result_lies_in_memory_as_the_input(device, rng):
+    x = ours(rng.normal(size=(8, 33, 9, 16)), device).permute(0, 3, 1, 2)
+    y = F.batch_norm(x, None, None, training=True)
+    assert y.stride() == x.stride()
+    assert not y.is_contiguous()
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("groups", [1, 2, 8])
+@pytest.mark.parametrize(
+    "shape", [(3, 8), (2, 8, 3), (2, 8, 4, 8), (65, 8, 1, 32), (2, 16, 60, 60), (1, 8, 33, 64)], ids=str
+)
+def test_groups_on_the_device(shape, groups, rng):
+    """Weights differ inside a row: by element, by some, by whole warps; and rows are short or too long to be kept."""
+    arrays = [rng.normal(1, 2, shape), *rng.normal(size=(2, shape[1]))]
+    g = rng.normal(size=shape)
+    found, known = (
+        results(lambda f, x, w, b: f.group_norm(x, groups, w, b), arrays, g, device) for device in ("cuda", "cpu")
+    )
+    for a, b in zip(found, known, strict=True):
+        assert_allclose(a, b, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("given", [(True, False), (False, True)], ids=["mean", "variance"])
+def test_one_running_statistic_alone(given, rng):
+    x, stats = rng.normal(3, 2, (6, 2)), [ours(np.zeros(2)), ours(np.ones(2))]
+    F.batch_norm(ours(x), *(s if wanted else None for s, wanted in zip(stats, given, strict=True)), training=True)
+    moved = 0.1 * x.mean(0), 0.9 + 0.1 * x.var(0, ddof=1)
+    for stat, start, end, wanted in zip(stats, (0, 1), moved, given, strict=True):
+        assert_allclose(host(stat), end if wanted else start)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+def test_running_statistics_of_another_precision(dtype, device, rng):
+    x, stats = cast(rng.normal(3, 2, (6, 2)), dtype), [ours(np.zeros(2, "f4"), device), ours(np.ones(2, "f4"), device)]
+    y = F.batch_norm(ours(x, device), *stats, training=True)
+    assert str(y.dtype).endswith(dtype)
+    assert_allclose(host(stats[0]), 0.1 * x.astype("f8").mean(0), rtol=1e-6)
+    assert_allclose(host(stats[1]), 0.9 + 0.1 * x.astype("f8").var(0, ddof=1), rtol=1e-6)
+
+
+@pytest.mark.parametrize("norm", [F.batch_norm, F.instance_norm])
+def test_running_statistics_are_none_of_the_gradients_business(norm, rng):
+    x, stats = ours(rng.normal(size=(3, 2, 4)), requires_grad=True), [ours(np.zeros(2)), ours(np.ones(2))]
+    kwargs = {"training": True} if norm is F.batch_norm else {}
+    y = norm(x, *stats, **kwargs)
+    norm(x, *stats, **kwargs)  # moves them again
+    expected = norm(x, None, None, **kwargs)
+    g = ours(rng.normal(size=(3, 2, 4)))
+    for found, known in zip(
+        (y, *ag.autograd.grad(y, x, g)), (expected, *ag.autograd.grad(expected, x, g)), strict=True
+    ):
+        assert_allclose(host(found), host(known))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_derivatives_of_batch_norm_are_difference_quotients(training, rng):
+    stats = [ours(rng.normal(size=3)), ours(rng.uniform(1, 2, 3))]
+    xs = [ours(rng.normal(size=s), requires_grad=True) for s in ((4, 3, 2), (3,), (3,))]
+
+    def function(x, weight, bias):
+        return F.batch_norm(x, *(None if training else s for s in stats), weight, bias, training=training)
+
+    assert ag.autograd.gradcheck(function, xs)
+    assert ag.autograd.gradgradcheck(function, xs)
+
+
+@pytest.mark.parametrize("mean", [1e4, -1e7])
+def test_a_large_mean_of_a_channel_does_not_cancel(mean, device, rng):
+    x = rng.normal(size=(64, 3, 5, 5)) + mean
+    y = F.batch_norm(ours(x, device), None, None, training=True)
+    axes = 0, 2, 3
+    expected = (x - x.mean(axes, keepdims=True)) / np.sqrt(x.var(axes, keepdims=True) + 1e-5)
+    assert_allclose(host(y), expected, atol=1e-14 * abs(mean))
+
+
+def test_a_constant_channel_has_variance_0(device):
+    x = ours(np.full((4, 2, 3), 7.3, np.float32), device, requires_grad=True)
+    y = F.batch_norm(x, None, None, training=True)
+    (y * ag.arange(3, dtype=ag.float32, device=device)).sum().backward()
+    assert_allclose(host(y), 0)
+    assert np.isfinite(host(x.grad)).all()
+
+
+def test_an_empty_batch_moves_nothing():
+    stats = [ours(np.zeros(3)), ours(np.ones(3))]
+    y = F.batch_norm(ours(np.zeros((0, 3, 2)), requires_grad=True), *stats, training=True)
+    y.sum().backward()
+    assert y.shape == (0, 3, 2)
+    assert_allclose(host(stats[1]), 1)
+
+
+def test_little_is_kept_for_the_gradient(device, rng):
+    x = ours(rng.normal(size=(32, 4, 8)), device, requires_grad=True)
+    node = F.batch_norm(x, ours(np.zeros(4), device), ours(np.ones(4), device), training=True).grad_fn
+    assert [array is x.array for array in node.saved if getattr(array, "size", 0) == 32 * 4 * 8] == [True]
+
+
 def test_running_statistics_on_the_device(device, rng):
     x, stats = rng.normal(3, 2, (6, 2)), [ours(np.zeros(2), device), ours(np.ones(2), device)]
     F.batch_norm(ours(x, device), *stats, training=True, momentum=1.0)
@@ -199,6 +324,9 @@ REFUSED = {
     "statistics with gradient": lambda f, t: f.batch_norm(t(X), t(ONES[3]).requires_grad_(), t(ONES[3])),
     "eps in training": lambda f, t: f.batch_norm(t(X), None, None, training=True, eps=0.0),
     "eps": lambda f, t: f.batch_norm(t(X), t(ONES[3]), t(ONES[3]), eps=-1.0),
+    "no momentum": lambda f, t: f.batch_norm(t(X), None, None, training=True, momentum=None),
+    "no momentum of instances": lambda f, t: f.instance_norm(t(X[None]), momentum=None),
+    "instances with gradient": lambda f, t: f.instance_norm(t(X[None]), t(ONES[3][:1]).requires_grad_(), None),
     "a vector": lambda f, t: f.batch_norm(t(X[0]), t(ONES[3]), t(ONES[3])),
 }
 

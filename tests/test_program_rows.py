@@ -4,7 +4,7 @@ from math import inf, nan
 
 import numpy as np
 import pytest
-from formulas import check, program_of, reference, to_device, to_host
+from formulas import check, mean, program_of, reference, to_device, to_host
 from numpy.testing import assert_allclose, assert_array_equal
 
 from autograd_gpu.dtypes import BY_NAME
@@ -28,7 +28,7 @@ from autograd_gpu.fusion.reductions import (
     SUM_ALL,
     SUM_ROWS,
 )
-from autograd_gpu.fusion.reverse import mean, pull
+from autograd_gpu.fusion.reverse import pull
 from autograd_gpu.op import TABLE
 
 x, y, z, w = map(slot, range(4))

@@ -174,7 +174,9 @@ def test_arrays_that_lie_in_another_way(layout, leaf, plans):
     dense = leaf(N, N).detach()
     other = layouts(leaf(N, N).detach())[layout]
     check(lambda x: (x * dense).sin(), (x,), BUILT)
-    check(lambda x: (x * other).sin(), (x,), FOUND)
+    gapless = layout in ("turned", "dense")
+    for expected in FOUND if gapless else BUILT, FOUND:
+        check(lambda x: (x * other).sin(), (x,), expected)
     for seed in dense, other:
         x.grad = None
         (x * dense).sin().backward(seed)

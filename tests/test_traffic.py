@@ -75,6 +75,21 @@ def layer_norm(new, rows, columns):
     return lambda: F.layer_norm(x, (columns,), w, b)
 
 
+def batch_norm(new, *shape):
+    x, w, b = new.leaf(*shape), new.leaf(shape[1]), new.leaf(shape[1])
+    return lambda: F.batch_norm(x, None, None, w, b, training=True)
+
+
+def instance_norm(new, *shape):
+    x, w, b = new.leaf(*shape), new.leaf(shape[1]), new.leaf(shape[1])
+    return lambda: F.instance_norm(x, weight=w, bias=b)
+
+
+def group_norm(new, *shape):
+    x, w, b = new.leaf(*shape), new.leaf(shape[1]), new.leaf(shape[1])
+    return lambda: F.group_norm(x, 8, w, b)
+
+
 def cross_entropy(new, rows, classes):
     x, target = new.leaf(rows, classes), new.labels(rows, classes)
     return lambda: F.cross_entropy(x, target)
@@ -102,6 +117,10 @@ WORK = {
     "bias + GELU": (bias_gelu, (1024, 768), Limit(1, 2.1), Limit(2, 3.3)),
     "bias + GELU, two operations": (bias_gelu_unfused, (1024, 768), Limit(2, 4.1), Limit(2, 3.3)),
     "layer norm": (layer_norm, (4096, 768), Limit(1, 2.1), Limit(3, 3.5)),
+    "batch norm": (batch_norm, (64, 64, 16, 16), Limit(3, 3.1), Limit(3, 5.2)),
+    "batch norm of rows": (batch_norm, (8192, 128), Limit(3, 3.3), Limit(3, 5.4)),
+    "instance norm": (instance_norm, (64, 32, 16, 16), Limit(1, 2.1), Limit(1, 3.1)),
+    "group norm": (group_norm, (16, 64, 16, 16), Limit(1, 2.1), Limit(3, 5.2)),
     "cross entropy": (cross_entropy, (512, 1000), Limit(2, 1.2), Limit(1, 2.1)),
     "dropout + residual": (dropout_residual, (20_000,), Limit(1, 3.1), Limit(1, 2.1)),
 }
@@ -149,6 +168,28 @@ def test_a_sum_over_many_rows_keeps_the_device_busy(rng):
     assert trace.launches <= 2
     assert trace.kernel_bytes <= 2.1 * 4 * 65536 * 64
     assert math.prod(trace.kernels[0].grid) >= 100
+
+
+@pytest.mark.parametrize(("norm", "most"), [(F.batch_norm, 5), (F.instance_norm, 7)])
+def test_running_statistics_do_not_wait(norm, most, rng):
+    new = Arrays(rng)
+    x, mean, var = new.leaf(16, 32, 8, 8), new.leaf(32).detach(), new.leaf(32).detach()
+    kwargs = {"training": True} if norm is F.batch_norm else {}
+    trace, _ = traced(lambda: norm(x, mean, var, **kwargs), new.leaves[:1])
+    assert trace.launches <= most
+    assert not trace.h2d_bytes + trace.d2h_bytes
+    assert not trace.syncs
+
+
+def test_batch_norm_of_running_statistics_is_one_launch(rng):
+    new = Arrays(rng)
+    x, w, b, mean, var = new.leaf(16, 32, 8, 8), *(new.leaf(32) for _ in range(4))
+    with ag.no_grad():
+        for _ in range(2):
+            with cudasim.trace() as trace:
+                F.batch_norm(x, mean, var, w, b)
+    assert trace.launches == 1
+    assert trace.kernel_bytes <= 2.3 * 4 * x.numel()
 
 
 @pytest.mark.parametrize("sizes", [(64, 37), (37, 11)])

@@ -25,6 +25,7 @@ class Device:
 
     compute: ClassVar[Callable[..., Any]]
     total: ClassVar[Callable[..., Any]]
+    reduced: ClassVar[Callable[..., Any]]
 
 
 def of(array: Any) -> ModuleType:

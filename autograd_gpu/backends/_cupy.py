@@ -123,6 +123,11 @@ def total(
     return Device.total(x, axes, keepdims=keepdims, computed=computed, result=result, divisor=divisor)
 
 
+def reduced(name: str, x: Any, axes: tuple[int, ...] | None, *, keepdims: bool) -> Any:
+    """The reduction ``name`` (of those that _numpy.py has) of ``x`` over ``axes`` (None: all)."""
+    return Device.reduced(name, x, axes, keepdims=keepdims)
+
+
 def scalar(value: complex, d: dtype) -> complex:
     """A Python number as an operand: an argument of the kernel, never a copy to the device."""
     return _numpy.scalar(value, d).item() if d.category == INT else value
@@ -149,6 +154,11 @@ def pinned(array: np.ndarray) -> np.ndarray:
 def to_host(array: Any) -> np.ndarray:
     host: np.ndarray = cupy.asnumpy(array)
     return host
+
+
+def as_own(view: Any) -> Any:
+    """A ``view`` of all of an array that nobody else has, as an array of its own."""
+    return cupy.ndarray(view.shape, view.dtype, view.data, view.strides)
 
 
 def shares_memory(x: Any, y: Any) -> bool:

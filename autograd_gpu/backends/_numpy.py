@@ -86,9 +86,26 @@ def total(
     divisor: int | None = None,
 ) -> Any:
     """The sum of ``x`` over ``axes`` (None: all), divided by ``divisor``; in ``computed``, cast to ``result``."""
-    y = x.sum(axis=axes, keepdims=keepdims, dtype=computed)
+    y = np.add.reduce(x, axis=axes, keepdims=keepdims, dtype=computed)  # type: ignore[call-overload]
     y = y if divisor is None else y / divisor
     return y if computed == result else y.astype(result)
+
+
+_REDUCTIONS = {
+    "max": np.max, "min": np.min,
+    "argmax": lambda x, axis, keepdims: np.argmax(x, *axis, keepdims=keepdims),
+    "argmin": lambda x, axis, keepdims: np.argmin(x, *axis, keepdims=keepdims),
+    "any": lambda x, axis, keepdims: np.any(x != 0, axis, keepdims=keepdims),
+    "all": lambda x, axis, keepdims: np.all(x != 0, axis, keepdims=keepdims),
+    "count_nonzero": lambda x, axis, keepdims: np.sum(x != 0, axis, np.int64, keepdims=keepdims),
+}  # fmt: skip
+
+
+def reduced(name: str, x: np.ndarray, axes: tuple[int, ...] | None, *, keepdims: bool) -> Any:
+    """The reduction ``name`` of ``x`` over ``axes`` (None: all); the places of extremes over one axis."""
+    wide = widen(x)
+    y = _REDUCTIONS[name](wide, axis=axes, keepdims=keepdims)  # type: ignore[operator]
+    return y if wide is x or y.dtype != wide.dtype else y.astype(x.dtype)
 
 
 def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -115,6 +132,11 @@ def from_host(array: np.ndarray, _: device = cpu) -> np.ndarray:
 
 def to_host(array: np.ndarray) -> np.ndarray:
     return array
+
+
+def as_own(view: Any) -> Any:
+    """A ``view`` of all of an array that nobody else has: of NumPy's it stays known that they are views."""
+    return view
 
 
 def shares_memory(x: np.ndarray, y: np.ndarray) -> bool:

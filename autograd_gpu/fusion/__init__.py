@@ -2,7 +2,7 @@
 
 On a CUDA device, operations and backward passes run by programs: ``stats()`` counts them, ``explain(loss)`` shows
 them, ``fuse("off")`` differentiates node by node, ``fuse("check")`` compares each with double precision, and
-``nvtx()`` names them for NVIDIA's profilers. On the CPU, those on large arrays are compiled: see ``compiling``.
+``nvtx()`` shows them to NVIDIA's profilers. On the CPU, those on large arrays are compiled: see ``compiling``.
 """
 
 from collections.abc import Callable, Iterator
@@ -50,5 +50,9 @@ def fuse(mode: str) -> Iterator[None]:
 
 
 def nvtx() -> AbstractContextManager[None]:
-    """Inside, every program of this thread runs in an NVTX range of its name (source: torch.autograd.profiler)."""
+    """Inside, what this thread runs is in NVTX ranges (source: torch.autograd.profiler.emit_nvtx).
+
+    Programs have their own names (``fwd_exp``, ``bwd_mul_tanh``), other operations on a device's arrays and the
+    pullbacks of nodes torch's: ``mm``, ``MmBackward0``.
+    """
     return watching(Ranges())

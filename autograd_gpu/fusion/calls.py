@@ -15,12 +15,16 @@ from . import loops
 from .axes import Shape
 from .compiler import COMPILER
 from .cpp import Kernel
-from .cuda import NUMBER, Output
+from .cuda import NUMBER, STRIDED, Output
 from .kernels import Grid, Input, rows_layout, source_of
+from .lanes import BESIDE, LANES, Lanes
 from .threads import THREADS
 
 PART = 1 << 14  # elements of a part of the work, of which a thread does several
 SPLITS = 64  # parts of rows, at most, for which sums of each column are kept apart
+ROWS = 64  # rows of such a part, at least: each zeroes and leaves a row of sums
+SHORT = 24  # columns of a row, at most, for which neighbouring rows are computed at a time instead of columns
+BLOCK = 64  # columns of a part where an input has them far apart, so that the lines read are still there a row later
 NO_WORD = re.compile(r"\W")
 
 
@@ -39,23 +43,24 @@ class Call:
     computed: dtype
     made: tuple[tuple[Shape, Any], ...] = ()  # shape and NumPy dtype of each output
 
+    def __post_init__(self) -> None:
+        self.pointers = c_void_p * (len(self.arrays) + len(self.left))
+        self.numbers = c_double * max(len(self.reals), 1)
+        self.lengths = c_longlong * (len(self.sizes) + len(self.integers))
+
     def __call__(self, held: list[Any]) -> None:
         outputs = [
-            np.empty(shape, d) if left is None else np.empty(left[0], self.computed.numpy)
+            modes.quiet(np.empty, *((shape, d) if left is None else (left[0], self.computed.numpy)))
             for (shape, d), left in zip(self.made, self.left, strict=True)
         ]
-        pointers = [held[i].ctypes.data for i in self.arrays] + [array.ctypes.data for array in outputs]
+        arrays = [held[i] for i in self.arrays] + outputs
         arguments = (
-            (c_void_p * len(pointers))(*pointers),
-            (c_double * len(self.reals))(*[held[i] for i in self.reals]) if self.reals else None,
-            (c_longlong * (len(self.sizes) + len(self.integers)))(*self.sizes, *[int(held[i]) for i in self.integers]),
+            self.pointers(*[array.ctypes.data for array in arrays]),
+            self.numbers(*[held[i] for i in self.reals]),
+            self.lengths(*self.sizes, *[int(held[i]) for i in self.integers]),
         )
-
-        def task(first: int, last: int) -> None:
-            if self.function(*arguments, first, last):
-                raise MemoryError(f"no memory for a row of {self.sizes}")
-
-        THREADS.share(task, self.parts, self.elements)
+        if THREADS.share(self.function, arguments, self.parts, self.elements):
+            raise MemoryError(f"no memory for a row of {self.sizes}")
         for array, (shape, d), left in zip(outputs, self.made, self.left, strict=True):
             held.append(array if left is None else modes.quiet(brought_together, left[1], array, shape, d))
 
@@ -68,11 +73,13 @@ def brought_together(ufunc: np.ufunc, parts: np.ndarray, shape: Shape, d: Any) -
 def function_of(kernel: Kernel, name: str) -> Callable[..., int]:
     """The function of a kernel whose Source names it KERNEL; CannotCompile if it cannot be compiled."""
     name = f"{re.sub(NO_WORD, '_', name)}_kernel"
-    return COMPILER.function(kernel.text().replace("KERNEL", name), name)  # type: ignore[no-any-return]
+    function = COMPILER.function(kernel.text().replace("KERNEL", name), name)
+    function.argtypes = [c_void_p] * 3 + [c_longlong] * 2
+    return function  # type: ignore[no-any-return]
 
 
 def compiled(
-    kind: type[loops.Line] | type[loops.Rows],
+    kind: type[Kernel],
     name: str,
     outputs: list[Output],
     inputs: list[Input],
@@ -118,6 +125,7 @@ class Line:
 class Tiles:
     """The sizes of a call for rows and columns: parts have ``height`` rows and ``width`` columns."""
 
+    kind: type[loops.Rows]
     grid: Grid
     laid: list[tuple[str, Shape]]
     height: int
@@ -131,11 +139,22 @@ class Tiles:
         """Those that fit; ``along`` rows there are reductions, so that parts have all columns."""
         laid = [(NUMBER, ()) if x.number else rows_layout(grid, i) for i, x in enumerate(inputs)]
         rows, columns = grid.rows.size, grid.columns.size
-        width = max(columns, 1) if along else min(max(columns, 1), PART)
+        across = [letter == STRIDED and strides[1] == 1 for letter, strides in laid]
+        kind = loops.Rows
+        if along and rows >= LANES and (columns <= SHORT or any(across)):
+            kind = Lanes
+            laid = [
+                (BESIDE, (strides[0], strides[2])) if flag else (letter, strides)
+                for flag, (letter, strides) in zip(across, laid, strict=True)
+            ]
+        widest = BLOCK if any(letter == STRIDED for letter, _ in laid) else PART
+        width = max(columns, 1) if along else min(max(columns, 1), widest)
         height = max(PART // width, 1)
         if any(output.by_column for output in outputs):
-            height = max(height, -(-rows // SPLITS), 8)
-        return cls(grid, laid, height, width)
+            height = max(height, -(-rows // SPLITS), ROWS)
+        if kind is Lanes:
+            height = -(-height // LANES) * LANES
+        return cls(kind, grid, laid, height, width)
 
     def call(self, name: str, outputs: list[Output], inputs: list[Input], computed: dtype) -> Call:
         """The call of the kernel."""
@@ -150,7 +169,7 @@ class Tiles:
             for o in outputs
         )
         layouts = "".join(letter for letter, _ in self.laid)
-        return compiled(loops.Rows, name, outputs, inputs, layouts, computed)(
+        return compiled(self.kind, name, outputs, inputs, layouts, computed)(
             sizes=(*strides, batches, rows, columns, *lines, splits, self.height, tiles, self.width),
             parts=batches * splits * tiles,
             elements=batches * rows * columns,

@@ -1,7 +1,8 @@
 """The C++ compiler of this machine: text to functions, kept on disk so that no process compiles what another has.
 
 A file holds a shared library and, behind it, a digest of it: what was cut off or written over is compiled again, not
-run. Files are replaced at once, so that processes may share the folder; nobody else may write to it.
+run. Files are replaced at once, so that processes may share the folder; nobody else may write to it. Of many files,
+those go that were not used for longest.
 """
 
 import atexit
@@ -15,7 +16,9 @@ import stat
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import cache
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +31,7 @@ FLAGS = (
     "-fno-math-errno", "-fno-trapping-math", "-fwrapv", "-fno-exceptions", "-fno-rtti", "-w",
 )  # fmt: skip
 NAMES = "cc", "gcc", "clang", "c++", "g++", "clang++"
+MOST = 4096  # files in the folder, of some 16 KiB each; a quarter goes when there are more
 PATIENCE = 60  # seconds after which a compiler is given up
 
 
@@ -60,22 +64,34 @@ class Compiler:
         self.failed: dict[tuple[str, str, tuple[str, ...]], str] = {}
         self.notes: dict[str, None] = {}  # for show_config()
 
-    def function(self, text: str, name: str, more: Sequence[str] = ()) -> Any:
-        """The function ``name`` that ``text`` defines, compiled with the flags ``more``; CannotCompile if it fails."""
+    def function(self, text: str, name: str, more: Sequence[str] = (), without: str = "no compiled kernels") -> Any:
+        """The function ``name`` that ``text`` defines, compiled with the flags ``more``.
+
+        CannotCompile if that fails; show_config() then says what users are ``without``, and why.
+        """
         key = text, name, tuple(more)
         if (found := self.functions.get(key)) is not None:
             return found
         if (reason := self.failed.get(key)) is not None:
             raise CannotCompile(reason)
         try:
-            found = getattr(ctypes.CDLL(str(self.library(text, more))), name)
+            found = getattr(self.loaded(text, more), name)
         except (CannotCompile, OSError, subprocess.SubprocessError) as error:
             reason = self.failed[key] = str(error)
-            self.notes[f"no compiled kernels: {reason}"] = None
+            self.notes[f"{without}: {reason}"] = None
             raise CannotCompile(reason) from error
-        found.argtypes = [ctypes.c_void_p] * 3 + [ctypes.c_longlong] * 2
         self.functions[key] = found
         return found
+
+    def loaded(self, text: str, more: Sequence[str]) -> ctypes.CDLL:
+        """The library of ``text``."""
+        path = self.library(text, more)
+        try:
+            return ctypes.CDLL(str(path))
+        except OSError:
+            if path.exists():
+                raise
+            return ctypes.CDLL(str(self.library(text, more)))  # another process had just removed it
 
     def library(self, text: str, more: Sequence[str]) -> Path:
         """The file of ``text``'s library, made if it is not there or damaged."""
@@ -84,8 +100,11 @@ class Compiler:
             flags = (*FLAGS, *native_flags(), *more)
             path = self.cache() / f"{key_of(text, command, flags)}.so"
             if is_whole(path):
+                with suppress(OSError):
+                    os.utime(path)  # it was used now
                 return path
             if (error := self.compile(text, command, flags, path)) is None:
+                prune(path.parent)
                 return path
             errors.append(f"{command[0]} failed: {error}")
         raise CannotCompile("; ".join(errors) or "no C++ compiler is found; install gcc or clang, or set CC to one")
@@ -173,6 +192,24 @@ def is_whole(path: Path) -> bool:
     except OSError:
         return False
     return len(body) > 32 and hashlib.sha256(body[:-32]).digest() == body[-32:]
+
+
+def prune(folder: Path) -> None:
+    """Remove those libraries that were not used for longest, if there are more than ``MOST``."""
+    with os.scandir(folder) as entries:
+        files = [entry for entry in entries if entry.name.endswith(".so")]
+    if len(files) <= MOST:
+        return
+
+    def used(entry: os.DirEntry[str]) -> float:
+        try:
+            return entry.stat().st_mtime
+        except OSError:  # another process has removed it
+            return inf
+
+    for entry in sorted(files, key=used)[: len(files) - MOST * 3 // 4]:
+        with suppress(OSError):
+            Path(entry).unlink()
 
 
 COMPILER = Compiler()

@@ -2,13 +2,15 @@
 
 A kernel is a function of its arrays, numbers and sizes that computes the parts ``first`` to ``last`` of its work,
 which threads share. How the work is divided depends on its size alone, so the results do not depend on the threads.
-Loops over neighbours are vectorised, with the vector functions of glibc where it has them (up to 4 ulp). No headers.
+Loops over neighbours are vectorised, with the vector functions of glibc where it has them (up to 4 ulp), and with an
+exp of single precision of its own. No headers.
 """
 
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
+from typing import NamedTuple
 
 from . import cuda
 from .codegen import helpers
@@ -87,18 +89,24 @@ inline bool isinf(float x) { return __builtin_isinf(x); }
 inline bool isinf(double x) { return __builtin_isinf(x); }
 inline bool signbit(float x) { return __builtin_signbit(x); }
 inline bool signbit(double x) { return __builtin_signbit(x); }
+inline float exp(float x) {  // to 1 ulp, subnormal results too
+    x = x < -104.0f ? -104.0f : x > 89.0f ? 89.0f : x;
+    const float big = 0x1.8p23f, shifted = x * 0x1.715476p+0f + big, n = shifted - big;
+    const float r = x - n * 0x1.62e400p-1f - n * 0x1.7f7d1cp-20f;
+    float p = 0x1.a057b4p-13f;
+    p = p * r + 0x1.6d2d92p-10f;
+    p = p * r + 0x1.11114cp-7f;
+    p = p * r + 0x1.5554f4p-5f;
+    p = p * r + 0x1.555556p-3f;
+    p = p * r + 0.5f;
+    p = p * (r * r) + r + 1.0f;
+    const int power = int(as_bits(shifted) - as_bits(big)), half = power >> 1;
+    return p * as_float((unsigned int)(half + 127) << 23) * as_float((unsigned int)(power - half + 127) << 23);
+}
 inline float rsqrt(float x) { return 1.0f / sqrt(x); }
 inline double rsqrt(double x) { return 1.0 / sqrt(x); }
 inline float fmax(float x, float y) { return y != y || x >= y ? x : y; }
 inline double fmax(double x, double y) { return y != y || x >= y ? x : y; }
-"""
-
-# What extremes are to a vectorised loop, in which each lane has its own
-EXTREMES = """\
-#pragma omp declare reduction(largest : scalar : omp_out = omp_out != omp_out || omp_out > omp_in ? omp_out : omp_in) \
-    initializer(omp_priv = -1.0 / 0.0)
-#pragma omp declare reduction(smallest : scalar : omp_out = omp_out != omp_out || omp_out < omp_in ? omp_out : omp_in) \
-    initializer(omp_priv = 1.0 / 0.0)
 """
 
 
@@ -122,7 +130,7 @@ def functions() -> str:
         for kind, suffix in ("float", "f"), ("double", ""):
             own = ", ".join(operands).format(*[kind] * len(operands))
             lines.append(f'extern "C" {vector}{kind} {name}{suffix}({own}) noexcept;')
-            if suffix:
+            if suffix and name != "exp":
                 values = ", ".join("xy"[: len(operands)])
                 lines.append(f"inline float {name}({own}) {{ return {name}f({values}); }}")
     return "\n".join([*lines, OWN_FUNCTIONS])
@@ -135,11 +143,52 @@ def compiles(formulas: tuple[Expr, ...]) -> bool:
     return not found & MISSING
 
 
-def simd(sums: list[tuple[str, Reduction]]) -> str:
+class Variable(NamedTuple):
+    """What values are reduced to in a loop: for an extreme, which ignores nan as processors do, nans are counted."""
+
+    name: str
+    reduction: Reduction
+
+    @property
+    def kind(self) -> str:
+        """``sum``, ``max`` or ``min``."""
+        return self.reduction.name.partition("_")[0]
+
+    @property
+    def extreme(self) -> bool:
+        """Whether it is no sum."""
+        return self.kind != "sum"
+
+    @property
+    def nans(self) -> str:
+        """The variable in which nans are counted."""
+        return f"nans_{self.name}"
+
+    def begin(self) -> str:
+        """The statements before the loop."""
+        return f"scalar {self.name} = {self.reduction.identity};\n" + f"scalar {self.nans} = 0;" * self.extreme
+
+    def clause(self) -> str:
+        """What the line before a vectorised loop says of it."""
+        if self.extreme:
+            return f" reduction({self.kind} : {self.name}) reduction(+ : {self.nans})"
+        return f" reduction(+ : {self.name})"
+
+    def add(self, value: str) -> str:
+        """The statements that reduce another value."""
+        if not self.extreme:
+            return f"{self.name} += {value};"
+        sign, name = ">" if self.kind == "max" else "<", self.name
+        return f"{name} = {name} {sign} {value} ? {name} : {value};\n{self.nans} += {value} != {value} ? 1 : 0;"
+
+    def end(self) -> str:
+        """The statement after the loop."""
+        return f'if ({self.nans} != 0) {self.name} = nan("");' * self.extreme
+
+
+def simd(sums: Sequence[Variable]) -> str:
     """The line before a vectorised loop that reduces to these variables."""
-    kinds = {"sum": "+", "max": "largest", "min": "smallest"}
-    clauses = [f" reduction({kinds[op.name.partition('_')[0]]} : {name})" for name, op in sums]
-    return "#pragma omp simd" + "".join(clauses)
+    return "#pragma omp simd" + "".join(variable.clause() for variable in sums)
 
 
 def store(i: int, output: Output, place: str, value: str) -> str:
@@ -167,7 +216,6 @@ class Kernel:
 {functions()}
 typedef {source.real} scalar;
 typedef long long integer;
-{EXTREMES}
 {joined(helpers(tuple(output.formula for output in source.outputs)))}
 extern "C" __attribute__((visibility("default"))) int {source.name}(
     char* const* arrays, const double* reals, const long long* sizes, long long first, long long last) {{

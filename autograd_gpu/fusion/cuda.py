@@ -10,6 +10,7 @@ from .reductions import POSITION, Reduction
 
 # How an input is laid out, by its strides along rows and columns, a letter each
 NUMBER, CONSTANT, ROW_WISE, COLUMN_WISE, DENSE, STRIDED = "nkrcds"
+SHARED, WARP_WISE = "pw"  # neighbouring columns share elements; or whole warps do
 
 PRELUDE = """\
 struct float16 { unsigned short bits; };
@@ -53,7 +54,11 @@ template <typename T> __device__ __forceinline__ complex<T> first(complex<T> x, 
     return complex<T>(first(x.real(), width), first(x.imag(), width));
 }
 """
-COMPLEX_HEADER = "#include <cupy/complex.cuh>\n"
+COMPLEX_HEADER = """\
+#include <cupy/complex.cuh>
+template <typename T> __device__ __forceinline__ T real_of(T x) { return x; }
+template <typename T> __device__ __forceinline__ T real_of(complex<T> x) { return x.real(); }
+"""
 NO_COMPLEX = "template <typename T> struct complex;\n"  # functions may name it
 
 STORED = {
@@ -96,6 +101,7 @@ class Source:
     inputs: tuple[dtype | None, ...]  # None: a number
     layouts: str  # a letter for each input
     computed: dtype
+    shared: tuple[tuple[bool, bool], ...] = ()  # whether neighbouring batches, or rows, share elements of each input
 
     @property
     def parameters(self) -> Iterator[str]:
@@ -118,6 +124,11 @@ class Source:
         """What is computed in."""
         return COMPUTED[self.computed.name]
 
+    @property
+    def constant(self) -> str:
+        """What constants are: real, also among complex numbers, as they are compared with their parts."""
+        return COMPUTED[self.computed.to_real().name] if self.computed.is_complex else "scalar"
+
     def once(self, i: int, kind: str, place: str, thread: str) -> list[str]:
         """Read input ``i``, one value for a whole warp, by one of its threads."""
         return [
@@ -125,6 +136,20 @@ class Source:
             f"if ({thread} % 32 == 0) x{i} = {kind}(widen({place}[0]));",
             f"x{i} = first(x{i}, 32);",
         ]
+
+    def identity(self, reduction: Reduction) -> str:
+        """What a reduction starts from."""
+        return reduction.identity if self.computed.category >= FLOAT else reduction.integer
+
+    def narrowed(self, i: int, value: str) -> str:
+        """The value of a root as it is stored: the real part of a real one, which is complex where others are."""
+        output = self.outputs[i]
+        value = f"real_of({value})" if self.computed.is_complex and not output.dtype.is_complex else value
+        return f"Narrow<{output.stored}>::from({value})"
+
+    def store(self, i: int, place: str, value: str) -> str:
+        """The statement that stores a root's value."""
+        return f"out{i}[{place}] = {self.narrowed(i, value)};"
 
     def types(self) -> list[str]:
         """The C++ type that each input is computed in; numbers and what is compared with a position stay integers."""
@@ -157,16 +182,6 @@ class Source:
                 *helpers(tuple(output.formula for output in self.outputs)),
             ]
         )
-
-
-def result_type(source: Source, output: Output) -> str:
-    """The C++ type of a root before it is stored."""
-    return "scalar" if output.dtype.is_complex or not source.computed.is_complex else COMPUTED[output.dtype.name]
-
-
-def store(i: int, output: Output, place: str, value: str) -> str:
-    """The statement that stores a root's value."""
-    return f"out{i}[{place}] = Narrow<{output.stored}>::from({value});"
 
 
 def combined(reduction: Reduction, a: str, b: str) -> str:

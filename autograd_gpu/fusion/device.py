@@ -8,10 +8,10 @@ from functools import cache, lru_cache, reduce
 from typing import TYPE_CHECKING, Any
 
 from ..backends import cuda
-from ..dtypes import dtype
 from ..shapes import broadcast
 from .axes import dense
-from .lowering import Lowering, Spec
+from .lowering import Lowering
+from .roots import Spec
 
 if TYPE_CHECKING:
     from .program import Program
@@ -52,42 +52,58 @@ def prepare_alike(
 library = cache(cuda)  # looking for it takes longer than a launch
 
 
-def common_shape(kinds: tuple[dtype | None, ...], values: Sequence[Any]) -> Shape | None:
-    """The one shape of the ``values`` that have a dtype, if they are arrays, dense, and begin at 16 bytes."""
-    shape = None
-    ndarray = library().xp.ndarray
-    for kind, value in zip(kinds, values, strict=True):
-        if kind is not None:
-            if value.__class__ is not ndarray or not value._c_contiguous or value.data.ptr % 16:
-                return None
-            if shape is None:
-                shape = value.shape
-            elif value.shape != shape:
-                return None
+def common_shape(values: Sequence[Any]) -> Shape | None:
+    """The one shape of ``values``, if they are arrays, dense, and begin at 16 bytes."""
+    ndarray, shape = library().xp.ndarray, None
+    for value in values:
+        if value.__class__ is not ndarray or not value._c_contiguous or value.data.ptr % 16:
+            return None
+        if shape is None:
+            shape = value.shape
+        elif value.shape != shape:
+            return None
     return shape
-
-
-def prepared(
-    program: "Program", values: Sequence[Any], domain: Shape | None, targets: Sequence[Shape | None]
-) -> Prepared:
-    """What ``prepare`` returns for ``values``."""
-    device = library().current()
-    if (shape := common_shape(program.inputs, values)) is not None:
-        return prepare_alike(program, shape, domain, tuple(targets), device)
-    return prepare(program, tuple([spec_of(value) for value in values]), domain, tuple(targets), device)
 
 
 def home_of(values: Sequence[Any]) -> int:
     """The number of the device that the arrays among ``values`` are on."""
-    return next(value.data.device_id for value in values if hasattr(value, "data"))  # type: ignore[no-any-return]
+    for value in values:
+        if hasattr(value, "data"):
+            return value.data.device_id  # type: ignore[no-any-return]
+    raise TypeError("a program on a CUDA device takes one array at least")
 
 
-def run(program: "Program", values: Sequence[Any], domain: Shape | None, targets: Sequence[Shape | None]) -> list[Any]:
-    """What ``Program.run`` returns, of CuPy arrays and numbers, computed on the arrays' device."""
+def prepared(
+    program: "Program",
+    values: Sequence[Any],
+    domain: Shape | None,
+    targets: Sequence[Shape | None],
+    doubtful: tuple[int, ...] | None = None,
+) -> Prepared:
+    """What ``prepare`` returns for ``values``.
+
+    Arrays but the ``doubtful`` ones are known to be dense, to begin at 16 bytes, and to have the shape of the first of
+    these; None: nothing is known.
+    """
+    device = library().current()
+    shape = common_shape([values[i] for i in (program.arrays if doubtful is None else doubtful)])
+    if shape is not None:
+        return prepare_alike(program, shape, domain, tuple(targets), device)
+    return prepare(program, tuple([spec_of(value) for value in values]), domain, tuple(targets), device)
+
+
+def run(
+    program: "Program",
+    values: Sequence[Any],
+    domain: Shape | None,
+    targets: Sequence[Shape | None],
+    doubtful: tuple[int, ...] | None = None,
+) -> list[Any]:
+    """What ``Program.run`` returns, of CuPy arrays and numbers, computed on the arrays' device (see ``prepared``)."""
     if (home := home_of(values)) != library().current():
         with library().xp.cuda.Device(home):
-            return run(program, values, domain, targets)
-    numbers, steps, results = prepared(program, values, domain, targets)
+            return run(program, values, domain, targets, doubtful)
+    numbers, steps, results = prepared(program, values, domain, targets, doubtful)
     held = [*values, *numbers]
     for step in steps:
         step(held)

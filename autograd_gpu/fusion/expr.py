@@ -5,12 +5,32 @@ from functools import cache
 from typing import Any, ClassVar, TypeVar
 from weakref import WeakValueDictionary
 
-from ..op import COMPARISONS, OPERATORS, TABLE, UNARY, Op
+from ..op import COMPARISONS, OPERATORS, PUBLIC, TABLE, UNARY, Op
 
 T = TypeVar("T")
 
 
-class Expr:
+class Operators:
+    """Python's operators, each as the operation that it is: the operands say what becomes of that."""
+
+    __slots__ = ()
+
+
+def _operator(name: str, *, swap: bool = False) -> Callable[..., Any]:
+    def method(*operands: Any) -> Any:
+        function = TABLE.get(name) or PUBLIC[name]
+        return function(*reversed(operands) if swap else operands)
+
+    return method
+
+
+for _python, _name in {**OPERATORS, **COMPARISONS, **UNARY}.items():
+    setattr(Operators, f"__{_python}__", _operator(_name))
+    if _python in OPERATORS:
+        setattr(Operators, f"__r{_python}__", _operator(_name, swap=True))
+
+
+class Expr(Operators):
     """``op(*args)``, a slot (``op`` is int) or a constant (``op`` is float). Interned: equal is identical.
 
     Slots of an op's formulas: its operands from 0 on, then its result, then the cotangent.
@@ -20,6 +40,7 @@ class Expr:
     op: Any
     args: tuple[Any, ...]
     _live: ClassVar["WeakValueDictionary[tuple[Any, ...], Expr]"] = WeakValueDictionary()
+    __eq__, __ne__, __hash__ = object.__eq__, object.__ne__, object.__hash__  # identity, as interning needs
 
     def __new__(cls, op: Any, *args: Any) -> "Expr":
         if (found := cls._live.get(key := (op, *args))) is None:
@@ -48,20 +69,6 @@ def const(value: float) -> Expr:
 def as_expr(value: Any) -> Expr:
     """``value``, a formula or a number, as a formula."""
     return value if isinstance(value, Expr) else const(value)
-
-
-def _operator(name: str, *, swap: bool = False) -> Callable[..., Expr]:
-    def method(*operands: Any) -> Expr:
-        return TABLE[name](*reversed(operands) if swap else operands)  # type: ignore[no-any-return]
-
-    return method
-
-
-for _python, _name in {**OPERATORS, **COMPARISONS, **UNARY}.items():
-    if _python not in ("eq", "ne"):  # identity, as interning needs
-        setattr(Expr, f"__{_python}__", _operator(_name))
-    if _python in OPERATORS:
-        setattr(Expr, f"__r{_python}__", _operator(_name, swap=True))
 
 
 def fold(

@@ -16,8 +16,6 @@ from .cuda import (
     combined,
     joined,
     laid_out,
-    result_type,
-    store,
 )
 
 if TYPE_CHECKING:
@@ -52,7 +50,7 @@ class Flat:
     def text(self) -> str:
         """The kernel."""
         source, (threads, vector, index) = self.source, (self.stride.threads, self.stride.vector, self.stride.index)
-        results = [f"{result_type(source, output)}& y{i}" for i, output in enumerate(source.outputs)]
+        results = [f"scalar& y{i}" for i in range(len(source.outputs))]
         values = [f"const {kind} x{i}" for i, kind in enumerate(self.types)]
         parameters = [*source.parameters, "const long long elements"]
         return laid_out(f"""\
@@ -78,7 +76,7 @@ extern "C" __global__ void __launch_bounds__({threads}) {source.name}({", ".join
     def formulas(self) -> Iterator[str]:
         """The roots ``y0 ...`` of the values ``x0 ...`` of one place."""
         formulas = tuple(output.formula for output in self.source.outputs)
-        lines, results = statements(formulas, {i: f"x{i}" for i in range(len(self.types))}, "scalar")
+        lines, results = statements(formulas, {i: f"x{i}" for i in range(len(self.types))}, self.source.constant)
         yield from lines
         yield from (f"y{i} = {result};" for i, result in enumerate(results))
 
@@ -89,15 +87,15 @@ extern "C" __global__ void __launch_bounds__({threads}) {source.name}({", ".join
                 yield from self.source.once(i, self.types[i], f"in{i}", "threadIdx.x")
             elif layout == NUMBER:
                 yield f"const {self.types[i]} x{i} = {self.types[i]}(in{i});"
-        yield from (f"scalar sum{i} = {reduction.identity};" for i, _, reduction in self.sums)
+        yield from (f"scalar sum{i} = {self.source.identity(reduction)};" for i, _, reduction in self.sums)
 
-    def one(self, place: str, read: Callable[[int], str], keep: Callable[[int, Output], str]) -> Iterator[str]:
+    def one(self, place: str, read: Callable[[int], str], keep: Callable[[int], str]) -> Iterator[str]:
         """Compute the roots at ``place``: ``read`` gives the dense inputs, ``keep`` stores what is not summed."""
         values = [f"{t}(widen({read(i)}))" if i in self.dense else f"x{i}" for i, t in enumerate(self.types)]
         results = [f"y{i}" for i in range(len(self.source.outputs))]
-        yield from (f"{result_type(self.source, output)} y{i};" for i, output in enumerate(self.source.outputs))
+        yield from (f"scalar y{i};" for i in range(len(self.source.outputs)))
         yield f"compute({', '.join([*values, place, *results])});"
-        yield from (keep(i, output) for i, output in self.kept)
+        yield from (keep(i) for i, _ in self.kept)
         yield from (f"sum{i} = {combined(reduction, f'sum{i}', f'y{i}')};" for i, _, reduction in self.sums)
 
     def several(self) -> Iterator[str]:
@@ -111,7 +109,7 @@ extern "C" __global__ void __launch_bounds__({threads}) {source.name}({", ".join
         yield from self.one(
             "place + k",
             lambda i: f"in_{i}.values[k]",
-            lambda i, output: f"out_{i}.values[k] = Narrow<{output.stored}>::from(y{i});",
+            lambda i: f"out_{i}.values[k] = {self.source.narrowed(i, f'y{i}')};",
         )
         yield "}"
         for i, output in self.kept:
@@ -121,11 +119,11 @@ extern "C" __global__ void __launch_bounds__({threads}) {source.name}({", ".join
         """Compute the roots at the last places, fewer than ``vector``: one thread has them."""
         if self.stride.vector > 1:
             yield "for (; place < elements; ++place) {"
-            yield from self.one("place", lambda i: f"in{i}[place]", lambda i, y: store(i, y, "place", f"y{i}"))
+            yield from self.one("place", lambda i: f"in{i}[place]", lambda i: self.source.store(i, "place", f"y{i}"))
             yield "}"
 
     def finish(self) -> Iterator[str]:
         """Bring together what the threads of the block have summed, and store it."""
-        for i, output, _ in self.sums:
+        for i, _, _ in self.sums:
             yield f"sum{i} = reduce{i}(sum{i});"
-            yield f"if (threadIdx.x == 0) {store(i, output, 'blockIdx.x', f'sum{i}')}"
+            yield f"if (threadIdx.x == 0) {self.source.store(i, 'blockIdx.x', f'sum{i}')}"

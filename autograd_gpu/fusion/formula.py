@@ -13,12 +13,11 @@ from ..dtypes import COMPLEX, dtype
 from ..errors import DeviceError, DtypeError
 from ..op import ANY, REAL, TABLE, Op, node_name
 from .codegen import helpers, statements
-from .derive import cotangents, partials, real_parts
 from .expr import Expr, fold, slot, slots, substitute
 from .grow import evaluate
+from .reverse import Cotangents, cotangents, real_parts
 from .text import texts
 
-Partials = tuple[Expr | None, ...]
 LONGEST = 200  # operations of a formula that is shown
 
 
@@ -32,7 +31,7 @@ class Elementwise(Op):
     is_real = False  # the result, even of complex operands
 
     def __init__(
-        self, name: str, operands: tuple[str, ...], text: str, derivatives: Partials | None, **row: Any
+        self, name: str, operands: tuple[str, ...], text: str, derivatives: Cotangents | None, **row: Any
     ) -> None:
         rule = _rule(name, operands, derivatives)
         super().__init__(name, ", ".join(operands), partials=rule, doc=text, entered=False, **row)
@@ -41,7 +40,7 @@ class Elementwise(Op):
         self.__signature__ = Signature([Parameter(operand, Parameter.POSITIONAL_OR_KEYWORD) for operand in operands])
         self.describe("Derivatives:", "d/d{} = {}", derivatives or ())
 
-    def describe(self, title: str, form: str, derivatives: Partials) -> None:
+    def describe(self, title: str, form: str, derivatives: Cotangents) -> None:
         """Make the docstring, which shows ``derivatives``, formulas of the operands and of ``g``."""
         rows = [
             form.format(name, _text(d, (*self.operands, "g")))
@@ -78,7 +77,7 @@ def _text(formula: Expr, names: tuple[str, ...]) -> str:
     return f"… ({length} operations)" if length > LONGEST else str(*texts((formula,), names))
 
 
-def _rule(name: str, operands: tuple[str, ...], derivatives: Partials | None) -> Any:
+def _rule(name: str, operands: tuple[str, ...], derivatives: Cotangents | None) -> Any:
     """The ``partials`` of an operation whose derivatives are formulas of its operands alone."""
     if derivatives is None:
         return NotImplemented
@@ -128,12 +127,12 @@ def of_formula(formula: Expr, operands: tuple[str, ...], name: str | None) -> El
         )
 
     @cache
-    def conjugates() -> Partials:
+    def conjugates() -> Cotangents:
         return cotangents(formula, arity, slot(arity), complex=True)
 
     derivable = all(op.partials is not NotImplemented for op in used)
     made = Elementwise(
-        name, operands, _text(formula, operands), partials(formula, arity) if derivable else None, **row,
+        name, operands, _text(formula, operands), cotangents(formula, arity) if derivable else None, **row,
         numpy=_numpy_function(formula, arity), complex_vjp=complex_vjp, takes=REAL if of_reals else ANY,
         result="complex" if complex_only else "float",
         refusals={COMPLEX: f"{name}: {of_reals[0].name} does not take complex numbers"} if of_reals else {},
@@ -148,7 +147,7 @@ def of_cuda(
     code: str,
     operands: tuple[str, ...],
     name: str,
-    derivatives: Partials | None,
+    derivatives: Cotangents | None,
     numpy: Callable[..., Any] | None,
     preamble: str,
 ) -> Elementwise:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from ctypes import c_double, c_longlong, c_void_p
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
@@ -32,11 +31,7 @@ class InPlace:
             pointers = [array.ctypes.data for array in (*arrays, *arrays[self.first :])]
             size = arrays[0].size
             arguments = (c_void_p * len(pointers))(*pointers), reals, (c_longlong * 2)(size, PART)
-
-            def task(first: int, last: int, arguments: tuple[Any, ...] = arguments) -> None:
-                self.function(*arguments, first, last)
-
-            THREADS.share(task, -(-size // PART), size)
+            THREADS.share(self.function, arguments, -(-size // PART), size)
 
 
 @lru_cache(maxsize=256)

@@ -234,7 +234,7 @@ class Sweep:
         assert shape is not None
         ufunc = self.combine[i]
         start = 0 if ufunc is np.add else -inf if ufunc is np.maximum else inf
-        return aligned(np.full(shape, start, widest(self.program.computed).numpy), len(self.domain))
+        return aligned(np.full(shape, start, widest(self.program.outputs[i]).numpy), len(self.domain))
 
     def run(self) -> list[np.ndarray]:
         """The roots' arrays."""

@@ -2,15 +2,16 @@
 
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from ..backends import cuda, why_no_cuda
 from ..dtypes import COMPLEX, FLOAT, dtype
 from .axes import Axis, Shape
 from .codegen import sizes
-from .cuda import COLUMN_WISE, CONSTANT, DENSE, NUMBER, ROW_WISE, STRIDED, Output, Source
+from .cuda import COLUMN_WISE, CONSTANT, DENSE, NUMBER, ROW_WISE, SHARED, STRIDED, WARP_WISE, Output, Source
 from .expr import slot, substitute
 from .flat import Flat, Stride
 from .rows import Rows, Tiling
@@ -52,7 +53,7 @@ class Call:
 
     def __call__(self, held: list[Any], made: list[Any] | None = None) -> None:
         STATS.launches += 1
-        arguments = [held[i] for i in self.inputs]
+        arguments = [*self.pick(held)]
         for i, kind in self.numbers:
             if arguments[i].__class__ is not kind:
                 arguments[i] = kind(arguments[i])
@@ -63,6 +64,14 @@ class Call:
 
     def __post_init__(self) -> None:
         self.array = cuda().xp.ndarray  # not yet filled; cupy.empty takes longer
+        self.pick = picker(self.inputs)
+
+
+def picker(places: Sequence[int]) -> Callable[[Sequence[Any]], Sequence[Any]]:
+    """What takes the values at ``places`` out of a sequence."""
+    if len(places) > 1:
+        return itemgetter(*places)
+    return lambda values: [values[i] for i in places]
 
 
 def compiled(
@@ -82,11 +91,17 @@ def kernels_made() -> int:
     return cuda().kernels_made() if why_no_cuda() is None else 0
 
 
-def source_of(outputs: Sequence[Output], inputs: Sequence[Input], layouts: str, computed: dtype) -> Source:
+def source_of(
+    outputs: Sequence[Output],
+    inputs: Sequence[Input],
+    layouts: str,
+    computed: dtype,
+    shared: tuple[tuple[bool, bool], ...] = (),
+) -> Source:
     """The Source of ``outputs``, whose slots are values, in terms of the places of ``inputs``."""
     known = {slot(x.value): slot(i) for i, x in enumerate(inputs)}
     own = tuple(replace(output, formula=substitute(output.formula, known)) for output in outputs)
-    return Source("KERNEL", own, tuple(x.dtype for x in inputs), layouts, computed)
+    return Source("KERNEL", own, tuple(x.dtype for x in inputs), layouts, computed, shared)
 
 
 def power_of_two(n: int) -> int:
@@ -157,10 +172,24 @@ class Grid(NamedTuple):
     columns: Axis
     swapped: bool
 
+    @property
+    def sharing(self) -> Shape:
+        """How many neighbouring batches, rows and columns share elements, where some do; else ()."""
+        if not any(axis.shared for axis in self[:3]):
+            return ()
+        return tuple(max(axis.shared, default=1) for axis in self[:3])
+
+    def shares(self, i: int) -> tuple[bool, bool, bool]:
+        """Whether neighbouring batches, rows and columns share elements of input ``i``."""
+        batches, rows, columns = (bool(axis.shared) and axis.shared[i] > 1 for axis in self[:3])
+        return batches, rows, columns
+
 
 def rows_layout(grid: Grid, i: int) -> tuple[str, tuple[int, ...]]:
     """How input ``i``, an array, lies for a kernel of rows, and the strides that the kernel is given."""
     batch, row, column = (axis.strides[i] for axis in grid[:3])
+    if grid.shares(i)[2]:
+        return (SHARED if grid.columns.shared[i] % 32 else WARP_WISE), (batch, row, column)
     if column not in (0, 1):
         return STRIDED, (batch, row, column)
     if row:
@@ -193,7 +222,8 @@ class Tiles(NamedTuple):
         laid = [(NUMBER, ()) if x.number else rows_layout(grid, i) for i, x in enumerate(inputs)]
         batches, rows, columns = (axis.size for axis in grid[:3])
         sums = sum(output.reduction is not None for output in outputs)
-        tiling = row_tiling(columns, held(laid, sums)) if along else column_tiling(rows, columns, sums)
+        by_row = any(letter == ROW_WISE for letter, _ in laid)
+        tiling = row_tiling(columns, held(laid, sums)) if along else column_tiling(rows, columns, sums, by_row=by_row)
         if along and batches * rows == 1 and not any(output.by_column for output in outputs):
             tiling = WHOLE
         tiles = 1 if along else blocks_for(columns, tiling.width * tiling.items)
@@ -209,7 +239,9 @@ class Tiles(NamedTuple):
     def call(self, name: str, outputs: list[Output], inputs: list[Input], computed: dtype) -> Call:
         """The launch of the kernel."""
         batches, rows, columns = (axis.size for axis in self.grid[:3])
-        source = source_of(outputs, inputs, "".join(letter for letter, _ in self.laid), computed)
+        sharing = self.grid.sharing
+        shared = tuple(self.grid.shares(i)[:2] for i in range(len(inputs))) if sharing else ()
+        source = source_of(outputs, inputs, "".join(letter for letter, _ in self.laid), computed, shared)
         strides = [stride for _, own in self.laid for stride in own]
         lines = (1, batches) if self.grid.swapped else (rows, 1)
         return compiled(
@@ -219,7 +251,7 @@ class Tiles(NamedTuple):
             inputs,
             (self.tiles, self.splits, batch_blocks(batches)),
             (self.tiling.width, self.tiling.height),
-            (*strides, batches, rows, columns, *lines),
+            (*strides, batches, rows, columns, *lines, *sharing),
         )
 
 
@@ -228,12 +260,16 @@ def held(laid: list[tuple[str, Shape]], sums: int) -> int:
     return sum(letter in (DENSE, STRIDED, COLUMN_WISE) for letter, _ in laid) + sums
 
 
-def column_tiling(rows: int, columns: int, sums: int) -> Tiling:
-    """How a block's threads share rows and columns that need nothing of each other but sums of columns."""
+def column_tiling(rows: int, columns: int, sums: int, *, by_row: bool) -> Tiling:
+    """How a block's threads share rows and columns that need nothing of each other but sums of columns.
+
+    ``by_row`` there are values of each row, which a thread reads for several columns at once.
+    """
     if sums and rows * columns <= MEDIUM:  # one block has all rows, so many threads share them
         return Tiling(32, 32, 1)
-    width = min(power_of_two(columns), 64 if sums else 256)
-    return Tiling(width, 256 // width, 1)
+    items = 4 if by_row and not sums and columns >= 128 else 1
+    width = min(power_of_two(-(-columns // items)), 64 if sums else 256)
+    return Tiling(width, 256 // width, items)
 
 
 def row_tiling(columns: int, held: int) -> Tiling:

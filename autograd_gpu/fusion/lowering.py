@@ -1,77 +1,24 @@
 """From a program to launches: its domain becomes rows and columns, and each sum the passes that it takes."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import groupby
 from math import prod
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ..backends import cuda
-from ..dtypes import bool_, dtype
-from .axes import Axis, Shape, dense, merged
-from .codegen import helpers, statements
+from ..dtypes import dtype
+from .axes import Axis, Shape, dense, fitting, inverse, merged
 from .cuda import Output
-from .expr import Expr, const, fold, slot, slots, substitute
+from .expr import Expr, slot, slots, substitute
 from .kernels import SMALL, Grid, Input, Line, Tiles, flat_layouts
-from .reductions import (
-    ALL,
-    COUNT,
-    COUNT_ALL,
-    COUNT_ROWS,
-    ELEMENT,
-    MAX,
-    MIN,
-    POSITION,
-    ROW,
-    SUM,
-    SUM_ALL,
-    SUM_ROWS,
-    Place,
-    Reduction,
-)
-from .stats import STATS
+from .reductions import ALL, COUNT, COUNT_ALL, COUNT_ROWS, ELEMENT, OVER_ALL, OVER_ROWS, ROW, Place
+from .roots import ALONG, Root, Spec, as_row, becomes_row, calls_of, in_rows, summed_axes, to_all
+from .stages import LONG, in_stages, scattered
+from .steps import Copy, Turned, any_layout
 
 if TYPE_CHECKING:
     from .program import Program
-
-LONG = 16384  # columns of a row from which on several blocks sum it, if there are few rows
-ALONG = {"sum": SUM, "max": MAX, "min": MIN}
-
-
-class Spec(NamedTuple):
-    """An array as far as launches depend on it; strides in elements."""
-
-    shape: Shape
-    strides: Shape
-    aligned: bool  # to 16 bytes
-
-
-@dataclass(frozen=True)
-class Root:
-    """A formula to compute, which becomes an array of ``shape``.
-
-    It is summed over the axes of the domain where ``target`` has size 1; or reduced over all, and then left in
-    parts, one of each block.
-    """
-
-    formula: Expr
-    level: int
-    dtype: dtype
-    shape: Shape
-    target: Shape | None = None
-    reduction: Reduction | None = None
-
-
-@dataclass
-class Copy:
-    """A dense copy of an array, broadcast to a shape."""
-
-    source: int
-    shape: Shape
-
-    def __call__(self, held: list[Any]) -> None:
-        xp = cuda().xp
-        held.append(xp.array(xp.broadcast_to(held[self.source], self.shape), order="C"))
 
 
 class Lowering:
@@ -79,6 +26,8 @@ class Lowering:
 
     Line: type[Any] = Line  # the two kinds of launches; see native.py for those on the CPU
     Tiles: type[Any] = Tiles
+    leaves_parts = True  # whether a sum may stay in parts
+    shares = True  # whether neighbours along an axis of a kernel may share elements
 
     def __init__(self, program: "Program", specs: tuple[Spec | None, ...], domain: Shape) -> None:
         row, elements = prod(domain[len(domain) - program.axes :]), prod(domain)
@@ -127,7 +76,7 @@ class Lowering:
         totals = list(dict.fromkeys(total for root in roots for total in to_all(root.formula)))
         now = [i for i, root in enumerate(roots) if root.level != ALL and not to_all(root.formula)]
         parts = [Root(total.args[0], total.op.over, self.computed, (), None, total.op) for total in totals]
-        made = self.launch([*(roots[i] for i in now), *parts], domain, self.axes) if now or parts else []
+        made = self.known([*(roots[i] for i in now), *parts], domain) if now or parts else []
         found = dict(zip(now, made, strict=False))
         if later := [i for i in range(len(roots)) if i not in found]:
             of_totals = dict(zip(totals, made[len(now) :], strict=True))
@@ -145,26 +94,85 @@ class Lowering:
         known = {total: slot(value) for total, value in zip(parts, sums, strict=True)}
         return self.roots([replace(root, formula=substitute(root.formula, known)) for root in roots], domain)
 
+    def known(self, roots: list[Root], domain: Shape) -> list[int]:
+        """Compute ``roots``, whose totals are known; the numbers of their values."""
+        if scattered(self, roots, domain):
+            return in_stages(self, roots, domain)
+        return self.launch(roots, domain, self.axes)
+
     # --- one kernel ------------------------------------------------------------------------------------
 
-    def launch(self, roots: list[Root], domain: Shape, rows: int) -> list[int]:
-        """Compute ``roots``, whose totals are known; the last ``rows`` axes of ``domain`` are a row."""
+    def launch(self, roots: list[Root], domain: Shape, rows: int, order: Shape | None = None) -> list[int]:
+        """Compute ``roots``, whose totals are known; the last ``rows`` axes of ``domain`` are a row.
+
+        Where that makes no difference but to memory, axes are taken in ``order``.
+        """
         numbers = sorted(slots(*(root.formula for root in roots)))
         inputs = [
             Input(i, self.dtypes[i], number=(spec := self.specs[i]) is None, aligned=spec is None or spec.aligned)
             for i in numbers
         ]
         along = any(root.level == ROW or in_rows(root.formula) for root in roots)
-        summed = zip(*(summed_axes(root, domain, rows) for root in roots), strict=True)
+        summed = [summed_axes(root, domain, rows) for root in roots]
         laid = [None if (spec := self.specs[i]) is None else (spec.shape, spec.strides) for i in numbers]
-        axes = merged(domain, laid, list(summed), rows if along else 0)
-        outer = [axis for axis in axes if not axis.inner]
-        if len(axes) - len(outer) > 1 or len(outer) > (2 if along else 3):
+        free = all(root.parts for root in roots) or not any(any(flags) for flags in summed)
+        if along or not free or any(isinstance(op, Place) for root in roots for op in calls_of(root.formula)):
+            order = None
+        axes = merged(domain, laid, list(zip(*summed, strict=True)), rows if along else 0, order)
+
+        def fits(axes: list[Axis]) -> bool:
+            outer = sum(not axis.inner for axis in axes)
+            return len(axes) - outer <= 1 and outer <= (2 if along else 3)
+
+        if self.shares and not fits(axes):
+            if along and (parted := self.parted(roots, summed, domain, rows)) is not None:
+                return parted
+            axes = fitting(axes, fits)
+        if not fits(axes):
             return self.simplified(roots, inputs, domain, rows, along=along)
+        if order is not None:
+            return self.turned(roots, inputs, axes, domain, order)
+        return self.merged(roots, inputs, axes, domain, along=along)
+
+    def parted(self, roots: list[Root], summed: list[tuple[bool, ...]], domain: Shape, rows: int) -> list[int] | None:
+        """Compute ``roots``, those apart that are sums over a part of a row; None if there are none, or no others."""
+        row = [axis for axis in range(len(domain) - rows, len(domain)) if domain[axis] != 1]
+        apart = [len({flags[axis] for axis in row}) > 1 for flags in summed]
+        if len(set(apart)) < 2:
+            return None
+        found = dict[int, int]()
+        for kind in (True, False):
+            own = [i for i, flag in enumerate(apart) if flag is kind]
+            found |= zip(own, self.launch([roots[i] for i in own], domain, rows), strict=True)
+        return [found[i] for i in range(len(roots))]
+
+    def turned(
+        self, roots: list[Root], inputs: list[Input], axes: list[Axis], domain: Shape, order: Shape
+    ) -> list[int]:
+        """Compute ``roots`` over ``axes``, which are those of ``domain`` in ``order``."""
+        own = []
+        for root in roots:
+            full = (1,) * (len(domain) - len(root.shape)) + root.shape
+            moves = [axis for axis in order if full[axis] != 1]
+            turns = moves != sorted(moves)
+            own.append(replace(root, shape=tuple(full[axis] for axis in order)) if turns else root)
+        values = self.merged(own, inputs, axes, domain, along=False)
+        for i, (root, other) in enumerate(zip(roots, own, strict=True)):
+            if other is not root:
+                (values[i],) = self.add(Turned(values[i], inverse(order), root.shape), [(root.shape, root.dtype)])
+                strides = dense(other.shape)
+                laid = tuple(strides[order.index(axis)] for axis in range(len(domain)))
+                self.specs[values[i]] = Spec(root.shape, laid[len(laid) - len(root.shape) :], aligned=True)
+        return values
+
+    def merged(
+        self, roots: list[Root], inputs: list[Input], axes: list[Axis], domain: Shape, *, along: bool
+    ) -> list[int]:
+        """Compute ``roots`` over ``axes``, as many as a kernel has."""
         if not along and (layouts := flat_layouts(axes, inputs)) is not None:
             sums = axes[0].summed if axes else (False,) * len(roots)
             outputs = [
-                Output(root.formula, ELEMENT, root.dtype, root.reduction or (SUM_ALL if summed else None))
+                Output(root.formula, ELEMENT, root.dtype, root.reduction or (OVER_ALL[root.by] if summed else None))
                 for root, summed in zip(roots, sums, strict=True)
             ]
             line = self.Line.of(outputs, inputs, layouts, prod(domain))
@@ -189,11 +197,11 @@ class Lowering:
             formula, level, reduction = root.formula, root.level, root.reduction
             if reduction is None and columns.summed[i]:
                 whole = not columns.inner and (rows.summed[i] or (rows.size == 1 and not along))
-                last = SUM_ROWS if rows.summed[i] else None
-                level, reduction = (ELEMENT, SUM_ALL) if whole else (ROW, last)
-                formula = formula if whole else Expr(SUM, formula)
+                last = OVER_ROWS[root.by] if rows.summed[i] else None
+                level, reduction = (ELEMENT, OVER_ALL[root.by]) if whole else (ROW, last)
+                formula = formula if whole else Expr(root.by, formula)
             elif reduction is None and rows.summed[i]:
-                reduction = SUM_ROWS
+                reduction = OVER_ROWS[root.by]
             outputs.append(Output(formula, level, root.dtype, reduction))
         along = along or any(output.level == ROW for output in outputs)
         tiles = self.Tiles.of(outputs, inputs, grid, along=along)
@@ -229,6 +237,9 @@ class Lowering:
             if root.reduction is not None:
                 made.append(((prod(shape),), self.computed))
             elif any(shape[axis] != 1 for axis in over):
+                if root.parts and self.leaves_parts and over == tuple(range(len(over))):
+                    made.append(((prod(shape[: len(over)]), prod(shape[len(over) :])), self.computed))
+                    continue
                 target = tuple(1 if axis in over else size for axis, size in enumerate(shape))
                 unfinished[i] = shape, target
                 made.append((shape, self.computed))
@@ -240,7 +251,10 @@ class Lowering:
         values = self.add(call, made)
         for shape in {shape for shape, _ in unfinished.values()}:
             own = [i for i, (other, _) in unfinished.items() if other == shape]
-            rest = [Root(slot(values[i]), ELEMENT, roots[i].dtype, roots[i].shape, unfinished[i][1]) for i in own]
+            rest = [
+                replace(roots[i], formula=slot(values[i]), level=ELEMENT, target=unfinished[i][1], parts=False)
+                for i in own
+            ]
             for i, value in zip(own, self.launch(rest, shape, 1), strict=True):
                 values[i] = value
         return values
@@ -286,14 +300,24 @@ class Lowering:
             return self.launch([replace(root, formula=substitute(root.formula, known)) for root in roots], domain, rows)
         return self.in_passes(roots, whole, domain, rows)
 
+    def array(self, formula: Expr, shape: Shape) -> int | None:
+        """The number of the value that ``formula`` is, if it is an array of ``shape``."""
+        number = formula.args[0] if formula.op is int else None
+        spec = None if number is None else self.specs[number]
+        return None if spec is None or spec.shape != shape else number
+
     def in_passes(self, roots: list[Root], whole: list[int], domain: Shape, rows: int) -> list[int]:
         """Compute ``roots``; those in ``whole`` without summing them first, then group by group of axes."""
         natural = {ELEMENT: domain, ROW: domain[: len(domain) - rows] + (1,) * rows}
-        first = [
-            replace(root, target=None, shape=natural[root.level], dtype=self.computed) if i in whole else root
+        found = {i: n for i in whole if (n := self.array(roots[i].formula, domain)) is not None}
+        first = {
+            i: replace(root, target=None, shape=natural[root.level], dtype=self.computed) if i in whole else root
             for i, root in enumerate(roots)
-        ]
-        values = self.launch(first, domain, rows)
+            if i not in found
+        }
+        if first:
+            found |= zip(first, self.launch(list(first.values()), domain, rows), strict=True)
+        values = [found[i] for i in range(len(roots))]
         for i in whole:
             shape, root = natural[roots[i].level], roots[i]
             summed = summed_axes(root, domain, rows)
@@ -307,90 +331,8 @@ class Lowering:
                     root.dtype if last else self.computed,
                     root.shape if last else target,
                     target,
+                    by=root.by,
                 )
                 (values[i],) = self.launch([step], shape, 1)
                 shape = target
         return values
-
-
-def calls_of(formula: Expr) -> list[Any]:
-    """The operations in ``formula``."""
-    found: list[Any] = []
-    fold((formula,), var=lambda _: None, const=lambda _: None, call=lambda op, *_: found.append(op))
-    return found
-
-
-def in_rows(formula: Expr) -> bool:
-    """Whether it matters for ``formula`` what a row is."""
-    return any(isinstance(op, Reduction) or op is POSITION for op in calls_of(formula))
-
-
-def becomes_row(root: Root, domain: Shape) -> bool:
-    """Whether nothing of ``root`` depends on what a row is."""
-    ops = [op for op in calls_of(root.formula) if isinstance(op, Reduction) or op is POSITION]
-    return (
-        all(isinstance(op, Reduction) and op.over == ELEMENT and op.level == ALL for op in ops)
-        and root.level != ROW
-        and (root.target is None or root.target == domain or root.level == ALL)
-    )
-
-
-def as_row(formula: Expr) -> Expr:
-    """``formula`` with reductions along a row in place of those over all."""
-
-    def call(op: Any, *args: Expr) -> Expr:
-        return Expr(ALONG[op.name.partition("_")[0]] if isinstance(op, Reduction) else op, *args)
-
-    return fold((formula,), var=slot, const=const, call=call)[0]
-
-
-def to_all(formula: Expr) -> list[Expr]:
-    """The reductions over all in ``formula`` whose operands have none."""
-    done: dict[Expr, bool] = {}
-
-    def call(op: Any, *args: bool) -> bool:
-        return any(args) or (isinstance(op, Reduction) and op.level == ALL)
-
-    fold((formula,), var=lambda _: False, const=lambda _: False, call=call, done=done)
-    return [node for node in done if isinstance(node.op, Reduction) and node.op.level == ALL and not done[node.args[0]]]
-
-
-def summed_axes(root: Root, domain: Shape, rows: int) -> tuple[bool, ...]:
-    """For each axis of ``domain``, whether ``root`` is summed over it."""
-    own = domain if root.target is None else (1,) * (len(domain) - len(root.target)) + root.target
-    last = len(domain) - (rows if root.level == ROW else 0)
-    return tuple(i < last and size != 1 and n == 1 for i, (size, n) in enumerate(zip(domain, own, strict=True)))
-
-
-def any_layout(name: str, roots: list[Root], inputs: list[Input], computed: dtype) -> "Elementwise":
-    """The launch of a CuPy kernel, which knows arrays of any strides."""
-    known = {slot(x.value): slot(i) for i, x in enumerate(inputs)}
-    formulas = tuple(substitute(root.formula, known) for root in roots)
-    backend = cuda()
-    lines, results = statements(formulas, {i: f"x{i}" for i in range(len(inputs))}, backend.ctype(computed))
-    kernel = backend.kernel(
-        name,
-        tuple((x.dtype or computed).numpy for x in inputs),
-        tuple(root.dtype.numpy for root in roots),
-        tuple(backend.ctype(bool_ if x.dtype is bool_ else computed) for x in inputs),
-        "\n".join([*lines, *(f"out{i} = {result};" for i, result in enumerate(results))]),
-        helpers(formulas),
-    )
-    made = tuple((root.shape, root.dtype.numpy) for root in roots)
-    return Elementwise(kernel, tuple(x.value for x in inputs), made)
-
-
-@dataclass
-class Elementwise:
-    """A launch of a CuPy elementwise kernel."""
-
-    function: Any
-    inputs: tuple[int, ...]
-    made: tuple[tuple[Shape, Any], ...]
-
-    def __call__(self, held: list[Any], made: list[Any] | None = None) -> None:
-        STATS.launches += 1
-        if made is None:
-            made = [cuda().xp.empty(shape, d) for shape, d in self.made]
-        self.function(*[held[i] for i in self.inputs], *made)
-        held.extend(made)

@@ -12,21 +12,23 @@ import numpy as np
 from ..dtypes import COMPLEX, FLOAT
 from ..layouts import inner_to_outer
 from ..modes import modes
-from . import calls, interpret
+from . import calls, interpret, memory
 from .axes import Shape
 from .compiler import CannotCompile, is_off
 from .cpp import compiles
 from .expr import Expr, slot, slots, substitute
 from .kernels import Input
-from .lowering import Lowering, Root, Spec
+from .lowering import Lowering
 from .reductions import ALL
+from .roots import Root, Spec
 
 if TYPE_CHECKING:
     from .program import Program
 
-# Elements from which on programs are compiled. A call of a kernel costs 12 µs more than one of NumPy: here, a formula
-# of two operations loses these 12 µs, one of ten takes a third of the time (benchmarks/thresholds.py).
+# Elements from which on programs are compiled. A call of a kernel costs 10 µs more than one of NumPy: here, a formula
+# of two operations loses these 10 µs, one of ten takes a third of the time (benchmarks/thresholds.py).
 FROM = 1 << 14
+SHARED = 16  # rows: of fewer and long ones, each is in parts for several threads, however many there are
 
 
 @dataclass
@@ -49,7 +51,7 @@ class Interpreted:
 class OnHost(Lowering):
     """Lowering to calls of compiled kernels, and to NumPy for few elements."""
 
-    Line, Tiles = calls.Line, calls.Tiles
+    Line, Tiles, leaves_parts, shares = calls.Line, calls.Tiles, False, False
 
     def __init__(self, program: "Program", specs: tuple[Spec | None, ...], domain: Shape) -> None:
         super().__init__(program, specs, domain)
@@ -57,12 +59,12 @@ class OnHost(Lowering):
 
     @staticmethod
     def processors() -> int:
-        return 1
+        return SHARED
 
-    def launch(self, roots: list[Root], domain: Shape, rows: int) -> list[int]:
+    def launch(self, roots: list[Root], domain: Shape, rows: int, order: Shape | None = None) -> list[int]:
         if prod(domain) < least():
             return self.interpreted(roots, domain, rows)
-        return super().launch(roots, domain, rows)
+        return super().launch(roots, domain, rows, order)
 
     def simplified(self, roots: list[Root], inputs: list[Input], domain: Shape, rows: int, *, along: bool) -> list[int]:
         raise CannotCompile(f"arrays over {domain} have more axes than a kernel")
@@ -168,6 +170,7 @@ def run(program: "Program", values: Sequence[Any], domain: Shape, targets: Seque
     limit = least()
     if prod(domain) < limit or not suits(program):
         return interpret.run(program, values, domain, targets)
+    memory.begin()
     values = [in_memory(value) for value in values]
     specs = tuple([spec_of(value) for value in values])
     if (prepared := prepare(program, specs, domain, tuple(targets), limit)) is None:
@@ -184,10 +187,13 @@ def in_memory(value: Any) -> Any:
 
 def spec_of(value: Any) -> Spec | None:
     """What calls depend on of an array; None of a number."""
-    if not hasattr(value, "strides"):
-        return None
-    size = value.itemsize
-    return Spec(value.shape, tuple([stride // size for stride in value.strides]), aligned=True)
+    return spec(value.shape, value.strides, value.itemsize) if isinstance(value, np.ndarray) else None
+
+
+@lru_cache(maxsize=4096)
+def spec(shape: Shape, strides: Shape, size: int) -> Spec:
+    """That of an array whose elements have ``size`` bytes."""
+    return Spec(shape, tuple([stride // size for stride in strides]), aligned=True)
 
 
 @contextmanager

@@ -12,12 +12,12 @@ from .grow import grow, numeric
 
 CONSTANTS = {"pi": math.pi, "inf": math.inf, "nan": math.nan}
 BINARY = {
-    ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.FloorDiv: "div_floor", ast.Mod: "remainder",
-    ast.Pow: "pow",
+    ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.FloorDiv: "floor_divide",
+    ast.Mod: "remainder", ast.Pow: "pow", ast.BitAnd: "bitwise_and", ast.BitOr: "bitwise_or",
 }  # fmt: skip
 EXACT = {"add": operator.add, "sub": operator.sub, "mul": operator.mul}  # of complex numbers, too
 COMPARE = {ast.Lt: "lt", ast.LtE: "le", ast.Gt: "gt", ast.GtE: "ge", ast.Eq: "eq", ast.NotEq: "ne"}
-TRUTHS = {ast.And: "logical_and", ast.Or: "logical_or", ast.BitAnd: "logical_and", ast.BitOr: "logical_or"}
+TRUTHS = {ast.And: "logical_and", ast.Or: "logical_or"}
 HINTS: dict[type[ast.AST], str] = {ast.BitXor: " (a power is written **)", ast.MatMult: " (a formula is elementwise)"}
 
 
@@ -69,8 +69,6 @@ class _Parser:
                 return self.name(node, name)
             case ast.BinOp(left, op, right) if type(op) in BINARY:
                 return self.binary(node, BINARY[type(op)], self.parse(left), self.parse(right))
-            case ast.BinOp(left, op, right) if type(op) in TRUTHS:
-                return self.call(node, TRUTHS[type(op)], [self.parse(left), self.parse(right)])
             case ast.BoolOp(op, values):
                 result, *others = map(self.parse, values)
                 for other in others:

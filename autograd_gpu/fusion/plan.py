@@ -11,13 +11,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from .. import backends
+from ..backends import _numpy
 from ..dtypes import REDUCED, dtype, float32
+from ..modes import modes
+from ..op import TABLE, Op
+from . import device
 from .codegen import sizes
-from .expr import Expr, fold, slot, slots, substitute
+from .expr import ZERO, Expr, fold, slot, slots, substitute
+from .kernels import picker
 from .launch import kind_of
-from .lowering import in_rows
 from .program import Program, program
-from .reductions import ELEMENT
+from .reductions import ELEMENT, Place, Reduction
+from .roots import calls_of, in_rows
 
 # Of one program; large operations are those that take long to compile, and inputs that are numbers do not count
 MAX_OPS, MAX_LARGE, MAX_INPUTS, MAX_OUTPUTS = 128, 10, 32, 4
@@ -25,15 +31,18 @@ MAX_OPS, MAX_LARGE, MAX_INPUTS, MAX_OUTPUTS = 128, 10, 32, 4
 
 @dataclass(frozen=True)
 class Region:
-    """Cotangents over one domain: their dtype, and the node that knows the domain where it is not their shape."""
+    """Cotangents over one domain: the real dtype of their numbers, and the node that knows the domain.
 
-    dtype: dtype
+    Without a node that is their shape.
+    """
+
+    precision: dtype
     node: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Formula:
-    """A cotangent not yet computed: a formula of a plan's values, over the domain of ``region``.
+    """A cotangent of a ``dtype``, not yet computed: a formula of a plan's values, over the domain of ``region``.
 
     ``fit`` says which operand of which node it belongs to, if that has another shape or dtype: it is then summed and
     cast when it is computed. Rows are the last ``axes`` axes of the domain, 0 where none matter.
@@ -41,14 +50,10 @@ class Formula:
 
     expr: Expr
     region: Region
+    dtype: dtype
     level: int = ELEMENT
     axes: int = 0
     fit: tuple[int, int] | None = None
-
-    @property
-    def value(self) -> int | None:
-        """The number of the value that it is, if it is one."""
-        return self.expr.args[0] if self.expr.op is int and self.fit is None else None
 
 
 @dataclass
@@ -57,13 +62,19 @@ class Launch:
 
     program: Program
     inputs: tuple[int, ...]
+    doubtful: tuple[int, ...] | None  # on a device, the inputs to look at: others are dense and like the first of them
     node: int | None  # that knows the domain
     fits: tuple[tuple[int, int] | None, ...]
+
+    def __post_init__(self) -> None:
+        self.pick = picker(self.inputs)
 
     def run(self, values: list[Any], nodes: list[Any]) -> list[Any]:
         targets = [None if fit is None else nodes[fit[0]].fit[fit[1]][1] for fit in self.fits]
         domain = None if self.node is None else nodes[self.node].domain
-        return self.program.run([values[i] for i in self.inputs], domain, targets)
+        if self.doubtful is None or modes.watch is not None:
+            return self.program.run(self.pick(values), domain, targets)
+        return device.run(self.program, self.pick(values), domain, targets, self.doubtful)
 
 
 @dataclass
@@ -74,7 +85,10 @@ class Call:
     inputs: tuple[int]
 
     def run(self, values: list[Any], nodes: list[Any]) -> Sequence[Any]:
-        return nodes[self.node].pullback(values[self.inputs[0]])  # type: ignore[no-any-return]
+        node, grad = nodes[self.node], values[self.inputs[0]]
+        if modes.watch is not None:
+            return modes.watch.call(node.name(), node.pullback, grad)  # type: ignore[no-any-return]
+        return node.pullback(grad)  # type: ignore[no-any-return]
 
 
 @dataclass
@@ -99,14 +113,20 @@ class Plan:
 
 
 class Builder:
-    """Composes a plan, running every step as it is found."""
+    """Composes a plan, running every step as it is found.
+
+    Where complex numbers are among the cotangents, programs may compute in these, and read all arrays as such:
+    formulas of real numbers then take the real part of what they read.
+    """
 
     def __init__(self, nodes: list[Any], order: list[int], roots: list[int], seeds: list[Any]) -> None:
         self.nodes, self.seeds, self.values = nodes, seeds, list(seeds)
         self.steps: list[tuple[Any, int]] = []
         self.saved: dict[int, list[tuple[int, int]]] = {}
         self.known: dict[int, int] = {}  # the values that nodes saved, by the arrays' identity
+        self.plain: dict[int, Region] = {}  # values that dense nodes saved, and the region that they have the shape of
         self.inner = {n for n in order if nodes[n].formulas is not None}  # whose cotangents may stay formulas
+        self.mixed = any(nodes[n].is_complex for n in order)
         self.ends = set(range(len(nodes))).difference(order)  # the leaves
         self.numbers = {node: number for number, node in enumerate(nodes)}
         self.grads: dict[int, Formula] = {}
@@ -130,9 +150,23 @@ class Builder:
         self.values.extend(step.run(self.values, self.nodes))
         return range(before, len(self.values))
 
+    def read(self, number: int) -> Expr:
+        """A value as formulas of its own kind of numbers read it."""
+        kind = kind_of(self.values[number])
+        real = self.mixed and not (kind is not None and kind.is_complex)
+        return Expr(TABLE.real, slot(number)) if real else slot(number)
+
+    def value(self, formula: Formula) -> int | None:
+        """The number of the value that ``formula`` is, if it is one."""
+        expr = formula.expr.args[0] if formula.expr.op is TABLE.real else formula.expr
+        if expr.op is not int or formula.fit is not None or formula.expr is not self.read(*expr.args):
+            return None
+        return expr.args[0]  # type: ignore[no-any-return]
+
     def unpack(self, number: int, read: Sequence[int]) -> Iterator[tuple[Expr, Expr]]:
         """The slots ``read`` of a node's formulas, and of the values that it saved; those of one array are one."""
-        saved = self.nodes[number].unpack() if read else ()
+        node = self.nodes[number]
+        saved = node.unpack() if read else ()
         for i in read:
             at = self.known.get(id(saved[i]), len(self.values))
             if at == len(self.values):
@@ -140,25 +174,35 @@ class Builder:
                 if kind_of(saved[i]) is not None:
                     self.known[id(saved[i])] = at
             self.saved.setdefault(number, []).append((i, at))
-            yield slot(i), slot(at)
+            yield slot(i), slot(at) if node.is_complex else self.read(at)
 
     def fits_one_program(self, *formulas: Expr) -> bool:
         """Whether a program may compute ``formulas`` together."""
         arrays = [i for i in slots(*formulas) if kind_of(self.values[i]) is not None]
         count, large = sizes(formulas)
         small_enough = count <= MAX_OPS and large <= MAX_LARGE
+        if self.mixed and self.complex_in(formulas) and any(map(of_reals, formulas)):
+            return False
         return small_enough and len(formulas) <= MAX_OUTPUTS and len(arrays) <= MAX_INPUTS
+
+    def complex_in(self, formulas: Sequence[Expr]) -> bool:
+        """Whether ``formulas`` compute complex numbers."""
+        kinds = (kind_of(self.values[i]) for i in slots(*formulas))
+        if any(kind is not None and kind.is_complex for kind in kinds):
+            return True
+        return any(op.result == "complex" for formula in formulas for op in calls_of(formula) if isinstance(op, Op))
 
     def of_value(self, number: int) -> Formula:
         """A value that starts a region of its own: nothing is known of its shape."""
         kind = kind_of(self.values[number])
-        return Formula(slot(number), Region(kind))  # type: ignore[arg-type]
+        assert kind is not None
+        return Formula(self.read(number), Region(kind.to_real()), kind)
 
     def settled(self, formula: Formula) -> Formula:
         """``formula`` as a value, of the same region if it has its domain and dtype."""
         value = self.force(formula)
         if formula.fit is None and formula.level == ELEMENT:
-            return Formula(slot(value), formula.region)
+            return Formula(self.read(value), formula.region, formula.dtype)
         return self.of_value(value)
 
     def deliver(self, target: int, part: Formula | None) -> None:
@@ -175,11 +219,14 @@ class Builder:
                 part = replace(known, expr=known.expr + other.expr)  # type: ignore[operator]
         self.grads[target] = part
 
-    @staticmethod
-    def one_place(a: Formula, b: Formula) -> bool:
-        """Whether two formulas are of one domain and can be added there."""
-        same = a.region is b.region and a.level == b.level and a.fit is None and b.fit is None
+    def one_place(self, a: Formula, b: Formula) -> bool:
+        """Whether two formulas, cotangents of one target, are of one domain and can be added there."""
+        same = a.region is b.region and a.level == b.level and self.fit_of(a) == self.fit_of(b)
         return same and (not a.axes or not b.axes or a.axes == b.axes)
+
+    def fit_of(self, formula: Formula) -> Any:
+        """The type and shape that ``formula`` is to be cast and summed to; None if it has them."""
+        return None if formula.fit is None else self.nodes[formula.fit[0]].fit[formula.fit[1]]
 
     def call(self, number: int) -> None:
         """Run the pullback of a node that has no formulas."""
@@ -207,35 +254,35 @@ class Builder:
             grad = self.settled(grad)
         read = tuple(sorted(slots(*(formula for _, _, formula in wanted)) - {node.cotangent}))
         known = dict(self.unpack(number, read))
-        known[slot(node.cotangent)] = grad.expr
+        known[slot(node.cotangent)] = arriving(grad, node)
         if not self.fits_one_program(*(substitute(formula, known) for _, _, formula in wanted)):
             grad = self.settled(grad)
-            known[slot(node.cotangent)] = grad.expr
-        region = grad.region if node.level == ELEMENT else Region(grad.region.dtype, number)
+            known[slot(node.cotangent)] = arriving(grad, node)
+        region = grad.region if node.level == ELEMENT else Region(grad.region.precision, number)
+        if node.dense:
+            self.plain.update((at, region) for _, at in self.saved.get(number, ()))
         fits = node.fit or (None,) * len(node.parents)
         for i, target, formula in wanted:
-            part = Formula(
-                substitute(formula, known),
-                region,
-                node.slot_levels[i],
-                axes or grad.axes,
-                None if fits[i] is None else (number, i),
-            )
-            self.deliver(target, part)
+            expr, own, fit = substitute(formula, known), grad.dtype, None
+            if (kind := fits[i]) is not None:
+                own, shape = kind[0].dtype, kind[1]
+                expr = Expr(TABLE.real, expr) if node.is_complex and not own.is_complex else expr
+                fit = (number, i) if shape is not None or own.to_real() is not region.precision else None
+            self.deliver(target, Formula(expr, region, own, node.slot_levels[i], axes or grad.axes, fit))
 
     def force(self, formula: Formula) -> int:
         """The number of the value of ``formula``: a program computes it, unless it is a value already.
 
         The program also computes other cotangents of the domain that are complete and needed as values.
         """
-        if formula.value is not None:
-            return formula.value
+        if (number := self.value(formula)) is not None:
+            return number
         together = [formula]
         targets = []
         for target, other in self.grads.items():
             needed = (
                 self.needs_own_memory(target, other)
-                if other.value is not None
+                if self.value(other) is not None
                 else (target not in self.inner or other.fit is not None)
             )
             if needed and not self.awaited[target] and self.joins(other, together):
@@ -244,12 +291,12 @@ class Builder:
         values = self.launch(together)
         for target, one, value in zip(targets, together[1:], values[1:], strict=True):
             kept = one.fit is None and one.level == ELEMENT
-            self.grads[target] = Formula(slot(value), one.region) if kept else self.of_value(value)
+            self.grads[target] = Formula(self.read(value), one.region, one.dtype) if kept else self.of_value(value)
         return values[0]
 
     def needs_own_memory(self, target: int, formula: Formula) -> bool:
         """Whether a value is a leaf's gradient, but somebody else's array."""
-        return target in self.ends and formula.expr.args[0] < len(self.seeds)
+        return target in self.ends and self.value(formula) < len(self.seeds)  # type: ignore[operator]
 
     def joins(self, other: Formula, together: list[Formula]) -> bool:
         """Whether ``other`` can be computed with the formulas ``together``."""
@@ -264,30 +311,43 @@ class Builder:
     def launch(self, formulas: list[Formula]) -> range:
         """Compute ``formulas``, which are of one region; the numbers of their values."""
         region = formulas[0].region
-        inputs = tuple(sorted(slots(*(formula.expr for formula in formulas))))
+        exprs = [formula.expr for formula in formulas]
+        inputs = tuple(sorted(slots(*exprs)))
         known = {slot(number): slot(i) for i, number in enumerate(inputs)}
-        fits = tuple(formula.fit for formula in formulas)
-        outputs = (region.dtype if fit is None else self.nodes[fit[0]].fit[fit[1]][0].dtype for fit in fits)
-        roots = tuple(substitute(formula.expr, known) for formula in formulas)
+        outputs = tuple(formula.dtype for formula in formulas)
+        computed = float32 if region.precision in REDUCED else region.precision
+        if any(d.is_complex for d in outputs) or self.complex_in(exprs):
+            computed = computed.to_complex()
+        else:
+            known |= {Expr(TABLE.real, value): place for value, place in known.items()}
+        roots = tuple(substitute(expr, known) for expr in exprs)
         made = program(
             roots,
             tuple(formula.level for formula in formulas),
             tuple(kind_of(self.values[i]) for i in inputs),
-            tuple(outputs),
-            float32 if region.dtype in REDUCED else region.dtype,
+            outputs,
+            computed,
             max(formula.axes for formula in formulas) or 1,
             name_of(roots),
         )
-        return self.do(Launch(made, inputs, region.node, fits))
+        fits = tuple(formula.fit for formula in formulas)
+        return self.do(Launch(made, inputs, self.doubtful(made, inputs, region), region.node, fits))
+
+    def doubtful(self, made: Program, inputs: tuple[int, ...], region: Region) -> tuple[int, ...] | None:
+        """The arrays among ``inputs`` that may be unlike those that dense nodes saved, and first one of these."""
+        if backends.of_any(tuple(self.values[i] for i in inputs)) is _numpy:
+            return None
+        sure = [i for i in made.arrays if self.plain.get(inputs[i]) is region]
+        return (*sure[:1], *(i for i in made.arrays if i not in sure))
 
     def finish_leaves(self) -> list[tuple[int, int, bool]]:
         """Compute what is left, the leaves' gradients: leaf, value, and whether others hold the value too."""
         for target in list(self.grads):
-            if (formula := self.grads[target]).value is None:
+            if self.value(formula := self.grads[target]) is None:
                 self.grads[target] = self.of_value(self.force(formula))
         leaves = []
         for number, formula in self.grads.items():
-            value = formula.value
+            value = self.value(formula)
             assert value is not None
             holders = sum(other is self.values[value] for other in self.values)
             leaves.append((number, value, holders > 1 or value < len(self.seeds)))
@@ -307,6 +367,17 @@ class Builder:
             reads[-1] = []  # these go with the list of values
         steps = [(step, first, tuple(own)) for (step, first), own in zip(self.steps, reads, strict=True)]
         return Plan(steps, self.leaves, self.saved, len(self.values))
+
+
+def arriving(grad: Formula, node: Any) -> Expr:
+    """The cotangent of a node's result in its formulas, complex if these compute complex numbers."""
+    real = node.is_complex and not grad.dtype.is_complex
+    return Expr(TABLE.complex, grad.expr, ZERO) if real else grad.expr
+
+
+def of_reals(formula: Expr) -> bool:
+    """Whether there is in ``formula`` what takes real numbers alone: reductions, and values of places."""
+    return any(isinstance(op, Reduction | Place) for op in calls_of(formula))
 
 
 def name_of(roots: tuple[Expr, ...]) -> str:

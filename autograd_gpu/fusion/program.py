@@ -6,7 +6,7 @@ arrays are large (see native.py).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache, reduce
+from functools import cached_property, lru_cache, reduce
 from typing import Any
 
 from .. import backends
@@ -36,6 +36,11 @@ class Program:
     computed: dtype
     axes: int = 1
     name: str = "fused"
+
+    @cached_property
+    def arrays(self) -> tuple[int, ...]:
+        """The slots that have a dtype."""
+        return tuple(i for i, kind in enumerate(self.inputs) if kind is not None)
 
     def run(
         self, values: Sequence[Any], domain: Shape | None = None, targets: Sequence[Shape | None] | None = None

@@ -5,7 +5,7 @@ row. Every value has a level: ``ELEMENT`` (one each), ``ROW`` (one a row) or ``A
 level stands for as many equal ones where a higher level is asked for.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,13 +28,15 @@ __device__ inline scalar uniform(long long seed, long long draw, long long place
 class Reduction:
     """Of values of the level ``over`` to one of the level ``level``; nan wins over every number.
 
-    ``identity`` and ``combine`` are C++ expressions, the latter of ``{0}`` and ``{1}``, of type ``scalar``.
+    ``identity`` (``integer`` where integers of 64 bits are computed) and ``combine`` are C++ expressions, the latter
+    of ``{0}`` and ``{1}``, of type ``scalar``.
     """
 
     name: str
     over: int
     level: int
     identity: str
+    integer: str
     combine: str
     numpy: np.ufunc
     helpers = ()
@@ -51,9 +53,9 @@ class Place:
 
 
 _KINDS = {
-    "sum": ("0", "{0} + {1}", np.add),
-    "max": ("-1.0 / 0.0", "{0} != {0} || {0} > {1} ? {0} : {1}", np.maximum),
-    "min": ("1.0 / 0.0", "{0} != {0} || {0} < {1} ? {0} : {1}", np.minimum),
+    "sum": ("0", "0", "{0} + {1}", np.add),
+    "max": ("-1.0 / 0.0", "-0x7fffffffffffffff - 1", "{0} != {0} || {0} > {1} ? {0} : {1}", np.maximum),
+    "min": ("1.0 / 0.0", "0x7fffffffffffffff", "{0} != {0} || {0} < {1} ? {0} : {1}", np.minimum),
 }
 SUM, MAX, MIN = (Reduction(name, ELEMENT, ROW, *kind) for name, kind in _KINDS.items())
 SUM_ALL, MAX_ALL, MIN_ALL = (Reduction(f"{name}_all", ELEMENT, ALL, *kind) for name, kind in _KINDS.items())
@@ -66,6 +68,8 @@ POSITION = Place("position", ELEMENT, "column")  # the place in the row, an inte
 # a random number in [0, 1) of a seed, the number of a draw, and the place
 UNIFORM = Place("uniform", ELEMENT, "uniform({0}, {1}, place)", (PHILOX, UNIFORM_NUMBER))
 
+OVER_ALL = {SUM: SUM_ALL, MAX: MAX_ALL, MIN: MIN_ALL}  # the same of all elements
+OVER_ROWS = {SUM: SUM_ROWS, MAX: MAX_ROWS, MIN: MIN_ROWS}  # and of all rows
 SUMS = {(ELEMENT, ROW): SUM, (ELEMENT, ALL): SUM_ALL, (ROW, ALL): SUM_ROWS}  # by what they are of and make
 COUNTS = {SUM: COUNT, SUM_ALL: COUNT_ALL, SUM_ROWS: COUNT_ROWS}
 
@@ -80,3 +84,20 @@ def levels(root: Expr, of_slots: Mapping[int, int]) -> dict[Expr, int]:
     found: dict[Expr, int] = {}
     fold((root,), var=of_slots.__getitem__, const=lambda _: ALL, call=level_of, done=found)
     return found
+
+
+def largest(roots: tuple[Expr, ...], wanted: Callable[[Expr], bool]) -> list[Expr]:
+    """The largest formulas in ``roots`` that are ``wanted``, each once."""
+    found: dict[Expr, None] = {}
+    seen: set[Expr] = set()
+    stack = list(roots)
+    while stack:
+        node = stack.pop()
+        if node in seen or node.op in (int, float):
+            continue
+        seen.add(node)
+        if wanted(node):
+            found[node] = None
+        else:
+            stack.extend(node.args)
+    return list(found)

@@ -10,13 +10,14 @@ from .cuda import (
     DENSE,
     NUMBER,
     ROW_WISE,
+    SHARED,
     STRIDED,
+    WARP_WISE,
     Source,
     block_reduction,
     combined,
     joined,
     laid_out,
-    store,
 )
 from .expr import Expr, fold, slot, slots, substitute
 from .reductions import ELEMENT, Reduction
@@ -40,6 +41,8 @@ class Tiling:
 
 
 SIZES = [f"const long long {name}" for name in ("batches", "rows", "columns", "batch_line", "row_line")]
+SHARING = [f"const long long {name}" for name in ("batches_shared", "rows_shared", "columns_shared")]
+BY_COLUMN = DENSE, STRIDED, COLUMN_WISE, SHARED, WARP_WISE
 
 
 class Rows:
@@ -55,7 +58,7 @@ class Rows:
         self.types = source.types()
         self.functions: list[str] = []
         self.names = {i: f"x{i}" for i in range(len(source.inputs))}
-        self.kept = {i for i, layout in enumerate(source.layouts) if layout in (DENSE, STRIDED, COLUMN_WISE)}
+        self.varying = {i for i, layout in enumerate(source.layouts) if layout in BY_COLUMN}
         self.sums = [i for i, output in enumerate(source.outputs) if output.reduction is not None]
 
     def text(self) -> str:
@@ -67,7 +70,7 @@ class Rows:
 {source.prelude(shuffles=True)}
 {"".join(self.functions)}
 extern "C" __global__ void __launch_bounds__({tiling.threads}) {source.name}(
-    {", ".join([*source.parameters, *self.strides(), *SIZES])}) {{
+    {", ".join([*source.parameters, *self.strides(), *SIZES, *(SHARING if source.shared else ())])}) {{
     const int lane = threadIdx.x;
     const long long elements = batches * rows * columns;
     const long long base = blockIdx.x * {max(tiling.items, 1) * tiling.width}ll;
@@ -88,9 +91,9 @@ extern "C" __global__ void __launch_bounds__({tiling.threads}) {source.name}(
         for i, layout in enumerate(self.source.layouts):
             if layout != NUMBER:
                 yield f"const long long batch{i}"
-            if layout in (ROW_WISE, DENSE, STRIDED):
+            if layout in (ROW_WISE, DENSE, STRIDED, SHARED, WARP_WISE):
                 yield f"const long long row{i}"
-            if layout == STRIDED:
+            if layout in (STRIDED, SHARED, WARP_WISE):
                 yield f"const long long column{i}"
 
     def load(self, i: int, place: str) -> str:
@@ -106,8 +109,19 @@ extern "C" __global__ void __launch_bounds__({tiling.threads}) {source.name}(
             case "c":
                 return "column"
             case "d":
-                return f"row * row{i} + column"
-        return f"row * row{i} + column * column{i}"
+                return f"{self.row_of(i)} + column"
+            case "p" | "w":
+                return f"{self.row_of(i)} + (int)column / (int)columns_shared * column{i}"
+        return f"{self.row_of(i)} + column * column{i}"
+
+    def row_of(self, i: int) -> str:
+        """How far this row of input ``i`` is from the first."""
+        return f"{self.number_of('row', i)} * row{i}"
+
+    def number_of(self, axis: str, i: int) -> str:
+        """Which batch or row of input ``i`` is in place of this one."""
+        shared = bool(self.source.shared) and self.source.shared[i][axis == "row"]
+        return f"((int){axis} / (int){axis}{'s' if axis == 'row' else 'es'}_shared)" if shared else axis
 
     def before(self) -> Iterator[str]:
         """What is done once, before any row."""
@@ -116,7 +130,7 @@ extern "C" __global__ void __launch_bounds__({tiling.threads}) {source.name}(
             if layout == NUMBER:
                 yield f"const {self.types[i]} x{i} = {self.types[i]}(in{i});"
                 continue
-            yield f"const auto p{i} = in{i} + batch * batch{i};"
+            yield f"const auto p{i} = in{i} + {self.number_of('batch', i)} * batch{i};"
             if layout == CONSTANT:
                 yield from self.source.once(i, self.types[i], f"p{i}", f"(threadIdx.y * {self.tiling.width} + lane)")
             elif layout == COLUMN_WISE and items:
@@ -126,7 +140,7 @@ extern "C" __global__ void __launch_bounds__({tiling.threads}) {source.name}(
             output = self.source.outputs[i]
             count = f"[{items}]" if output.by_column else ""
             yield f"scalar sum{i}{count};"
-            start = f"= {output.reduction.identity};"  # type: ignore[union-attr]
+            start = f"= {self.source.identity(output.reduction)};"  # type: ignore[arg-type]
             yield f"for (int k = 0; k < {items}; ++k) sum{i}[k] {start}" if count else f"sum{i} {start}"
 
     def columns(self, body: list[str]) -> list[str]:
@@ -146,14 +160,20 @@ extern "C" __global__ void __launch_bounds__({tiling.threads}) {source.name}(
 
     def each(self, roots: tuple[Expr, ...], use: Callable[[list[str]], list[str]]) -> list[str]:
         """A loop over columns in which ``use`` gets the names of the values of ``roots``."""
-        lines, results = statements(roots, self.names, "scalar")
-        read = sorted(slots(*roots) & self.kept)
-        loads = [
-            f"const {self.types[i]} x{i} = " + (f"kept{i}[k];" if self.tiling.items else f"{self.live(i)};")
-            for i in read
-        ]
+        lines, results = statements(roots, self.names, self.source.constant)
+        read = sorted(slots(*roots) & self.varying)
+        loads = [f"const {self.types[i]} x{i} = {self.value(i)};" for i in read]
         place = "const long long place = line * columns + column;"
         return self.columns([place, *loads, *lines, *use(list(results))])
+
+    def value(self, i: int) -> str:
+        """The element of input ``i`` in this row and column."""
+        match self.source.layouts[i]:
+            case "w":  # all threads of a warp are at columns of the row, or none is
+                return f"first(lane % 32 == 0 ? {self.live(i)} : {self.types[i]}(0), 32)"
+            case "p":
+                return self.live(i)
+        return f"kept{i}[k]" if self.tiling.items else self.live(i)
 
     def row(self) -> Iterator[str]:
         """What is done for each row."""
@@ -163,7 +183,7 @@ extern "C" __global__ void __launch_bounds__({tiling.threads}) {source.name}(
             if layout == ROW_WISE:
                 kind = self.types[i]
                 yield f"{kind} x{i} = {kind}(0);"
-                yield f"if (lane % {width} == 0 && live) x{i} = {self.load(i, f'row * row{i}')};"
+                yield f"if (lane % {width} == 0 && live) x{i} = {self.load(i, self.row_of(i))};"
                 yield f"x{i} = first(x{i}, {width});"
         if self.tiling.items:
             kept = [i for i, layout in enumerate(source.layouts) if layout in (DENSE, STRIDED)]
@@ -188,7 +208,7 @@ extern "C" __global__ void __launch_bounds__({tiling.threads}) {source.name}(
             self.names[number] = f"r{number}"
             names.append((f"r{number}", reduction.op))
             self.functions.append(block_reduction(number, reduction.op, self.tiling.width, self.tiling.height))
-            yield f"scalar r{number} = {reduction.op.identity};"
+            yield f"scalar r{number} = {self.source.identity(reduction.op)};"
 
         def use(values: list[str]) -> list[str]:
             return [f"{name} = {combined(op, name, value)};" for (name, op), value in zip(names, values, strict=True)]
@@ -206,7 +226,7 @@ extern "C" __global__ void __launch_bounds__({tiling.threads}) {source.name}(
             lines = []
             for i, value in zip(elements, values, strict=True):
                 if (reduction := outputs[i].reduction) is None:
-                    lines.append(f"if (live) {store(i, outputs[i], 'place', value)}")
+                    lines.append(f"if (live) {self.source.store(i, 'place', value)}")
                 else:
                     name = f"sum{i}[k]" if outputs[i].by_column else f"sum{i}"
                     lines.append(f"if (live) {name} = {combined(reduction, name, value)};")
@@ -215,11 +235,11 @@ extern "C" __global__ void __launch_bounds__({tiling.threads}) {source.name}(
         if elements:
             yield from self.each(tuple(roots[i] for i in elements), use)
         others = [i for i in range(len(roots)) if i not in elements]
-        lines, values = statements(tuple(roots[i] for i in others), self.names, "scalar")
+        lines, values = statements(tuple(roots[i] for i in others), self.names, self.source.constant)
         yield from (f"{{ {line}" if not n else line for n, line in enumerate(lines))
         for i, value in zip(others, values, strict=True):
             if (reduction := outputs[i].reduction) is None:
-                yield f"if (lane == 0 && live) {store(i, outputs[i], 'line', value)}"
+                yield f"if (lane == 0 && live) {self.source.store(i, 'line', value)}"
             else:
                 yield f"if (lane == 0 && live) sum{i} = {combined(reduction, f'sum{i}', value)};"
         if lines:
@@ -243,7 +263,7 @@ extern "C" __global__ void __launch_bounds__({tiling.threads}) {source.name}(
                 yield "scalar total = shared[0][lane];"
                 combine = combined(reduction, "total", "shared[y][lane]")
                 yield f"for (int y = 1; y < {tiling.height}; ++y) total = {combine};"
-                yield store(i, output, "(blockIdx.y * batches + batch) * columns + column", "total")
+                yield self.source.store(i, "(blockIdx.y * batches + batch) * columns + column", "total")
                 yield "}"
                 yield "__syncthreads();"
                 yield "}"
@@ -258,7 +278,7 @@ extern "C" __global__ void __launch_bounds__({tiling.threads}) {source.name}(
                 yield "__syncthreads();"
                 yield "}"
                 block = "(blockIdx.y * (long long)gridDim.x + blockIdx.x) * batches + batch"
-                yield f"if (thread == 0) {store(i, output, block, 'shared[0]')}"
+                yield f"if (thread == 0) {self.source.store(i, block, 'shared[0]')}"
             yield "}"
 
 

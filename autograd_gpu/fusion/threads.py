@@ -1,14 +1,18 @@
-"""The threads of one kernel on the CPU: Python's own, as kernels run without the interpreter's lock."""
+"""How many threads compute one kernel on the CPU, and how they share it."""
 
 import os
-from collections import deque
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from ctypes import c_int, c_longlong, c_void_p, cast
+from functools import cache
 from pathlib import Path
+from typing import Any
+
+from .compiler import COMPILER, CannotCompile
+from .pool import POOL
 
 EACH = 4  # pieces for each thread: one that is held up leaves more to the others
-ALONE = 1 << 18  # elements of a thread: another one begins 50 to 70 µs late (benchmarks/thresholds.py)
+ALONE = 1 << 17  # elements of a thread: another one that sleeps begins 50 µs late (benchmarks/thresholds.py)
+SPIN = 200_000  # nanoseconds that a thread waits for work before it sleeps: Python's between two kernels of a step
 
 
 def processors() -> int:
@@ -32,61 +36,34 @@ def wanted() -> int:
 
 
 class Threads:
-    """A pool that is made when it is needed: a process that forks leaves its threads behind."""
+    """How many threads there are to be, and how a kernel is shared among them."""
 
     def __init__(self) -> None:
         self.number = wanted()
-        self.pool: ThreadPoolExecutor | None = None
 
-    def forget(self) -> None:
-        """Have another pool made."""
-        self.pool = None
-
-    def resize(self, number: int) -> None:
-        """Have ``number`` threads, the caller's included."""
-        self.number, pool = number, self.pool
-        self.forget()
-        if pool is not None:
-            pool.shutdown(wait=False)  # what others have begun is finished
-
-    def share(self, task: Callable[[int, int], None], parts: int, elements: int) -> None:
-        """Call ``task(first, last)`` for pieces that make up ``range(parts)``, on several threads if that pays."""
+    def share(self, function: Any, arguments: Sequence[Any], parts: int, elements: int) -> int:
+        """``function(*arguments, 0, parts)``, in pieces on several threads if that pays; not 0 if one fails."""
         number = min(self.number, parts, elements // ALONE)
-        if number < 2:
-            task(0, parts)
-            return
-        count = min(EACH * number, parts)
-        pieces = deque((parts * i // count, parts * (i + 1) // count) for i in range(count))
+        if number < 2 or (several := pool()) is None:
+            return function(*arguments, 0, parts)  # type: ignore[no-any-return]
+        piece = max(parts // (EACH * number), 1)
+        return several(cast(function, c_void_p), *arguments, parts, piece, number)
 
-        def work() -> None:
-            while True:
-                try:
-                    piece = pieces.popleft()
-                except IndexError:
-                    return
-                task(*piece)
 
-        helpers = self.submit(work, number - 1)
-        try:
-            work()
-        finally:
-            for helper in helpers:
-                if not helper.cancel():
-                    helper.result()
-
-    def submit(self, work: Callable[[], None], count: int) -> list[Future[None]]:
-        """Start ``work`` on ``count`` threads of the pool; none where it is just being replaced or shut down."""
-        if (pool := self.pool) is None:
-            pool = self.pool = ThreadPoolExecutor(max(self.number - 1, 1), "autograd_gpu")
-        begun: list[Future[None]] = []
-        with suppress(RuntimeError):  # those that have begun before are waited for
-            begun.extend(pool.submit(work) for _ in range(count))
-        return begun
+@cache
+def pool() -> Callable[..., int] | None:
+    """What calls a function on several threads; None where there are none."""
+    try:
+        share = COMPILER.function(
+            POOL.replace("SPIN", str(SPIN)), "autograd_gpu_share", ["-pthread"], without="kernels have one thread"
+        )
+    except CannotCompile:
+        return None
+    share.argtypes = [c_void_p] * 4 + [c_longlong] * 2 + [c_int]
+    return share  # type: ignore[no-any-return]
 
 
 THREADS = Threads()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=THREADS.forget)
 
 
 def get_num_threads() -> int:
@@ -116,4 +93,4 @@ def set_num_threads(number: int) -> None:
         raise TypeError(f"set_num_threads expects an int, but got {type(number).__name__}")
     if number < 1:
         raise RuntimeError("set_num_threads expects a positive integer")
-    THREADS.resize(number)
+    THREADS.number = number

@@ -1,6 +1,6 @@
-"""Seeing every program that runs on this thread: to compare it with an exact one, or to show it to a profiler."""
+"""Seeing all that runs on this thread: to compare programs with exact ones, or to show it to a profiler."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -20,11 +20,15 @@ if TYPE_CHECKING:
 
 
 class Watch:
-    """Runs programs in place of their own road, on which it runs them."""
+    """Runs programs in place of their own road, on which it runs them; and other operations and pullbacks."""
 
     def run(self, program: "Program", road: ModuleType, values: Sequence[Any], *where: Any) -> list[Any]:
         """The roots of ``program``, of ``values`` over a domain, with targets."""
         return road.run(program, values, *where)  # type: ignore[no-any-return]
+
+    def call(self, name: str, function: Callable[..., Any], *operands: Any, **params: Any) -> Any:
+        """What ``function``, of the operation or node called ``name``, returns."""
+        return function(*operands, **params)
 
 
 @contextmanager
@@ -73,12 +77,17 @@ class Check(Watch):
 
 
 class Ranges(Watch):
-    """An NVTX range around every program, with its name, for NVIDIA's profilers."""
+    """An NVTX range around every program, operation on arrays of a device, and pullback, with its name."""
 
     def run(self, program: "Program", road: ModuleType, values: Sequence[Any], *where: Any) -> list[Any]:
         """The roots of ``program``."""
         with named_range(program.name):
             return super().run(program, road, values, *where)
+
+    def call(self, name: str, function: Callable[..., Any], *operands: Any, **params: Any) -> Any:
+        """What ``function`` returns."""
+        with named_range(name):
+            return function(*operands, **params)
 
 
 @contextmanager

@@ -140,6 +140,8 @@ template <class T> __device__ T real_part(T x) { return x; }
 template <class T> __device__ T real_part(complex<T> z) { return z.real(); }
 template <class T> __device__ T imaginary_part(T) { return T(0); }
 template <class T> __device__ T imaginary_part(complex<T> z) { return z.imag(); }
+template <class T> __device__ complex<T> of_parts(T x, T y) { return complex<T>(x, y); }
+template <class T> __device__ complex<T> of_parts(complex<T> x, complex<T> y) { return {x.real(), y.real()}; }
 template <class T> __device__ complex<T> times_i(T x) { return complex<T>(T(0), x); }
 template <class T> __device__ complex<T> times_i(complex<T> z) { return complex<T>(-z.imag(), z.real()); }
 """

@@ -18,14 +18,15 @@ imag = Op("imag", "input", "imaginary_part({0})", lambda z, y: (0,), "imaginary 
           result="real", complex_vjp=lambda g, z, y: (times_i(g),), helpers=(_cuda.PARTS,), public=False)
 times_i: Op = Op("times_i", "input", "times_i({0})", lambda z, y: (1,), "i · input", numpy=_special.times_i,
              result="complex", complex_vjp=lambda g, z, y: (-times_i(g),), helpers=(_cuda.PARTS,), public=False)
-of_parts = Op("complex", "real, imag", "decltype({0})({0}.real(), {1}.real())", lambda a, b, y: (1, 1),
-              "real + i · imag", numpy=_special.of_parts, result="complex", takes=(FLOAT,),
+of_parts = Op("complex", "real, imag", "of_parts({0}, {1})", lambda a, b, y: (1, 1), "real + i · imag",
+              numpy=_special.of_parts, result="complex", takes=(FLOAT,), helpers=(_cuda.PARTS,),
               complex_vjp=lambda g, a, b, y: (real(g), imag(g)), public=False)
 
 # The parts share memory with the whole; a real gradient of a part fits the whole once it is cast.
-ArrayOp("real_view", "input", lambda z: z.real, lambda g: g, "real part", view=True, fits=True, node="SelectBackward0")
+ArrayOp("real_view", "input", lambda z: z.real, lambda g: g, "real part", view=True, fits=True, like=real,
+        node="SelectBackward0")
 ArrayOp("imag_view", "input", lambda z: z.imag, lambda g: times_i(g),  # noqa: PLW0108  a rule's arguments have names
-        "imaginary part", view=True, fits=True, node="SelectBackward0")
+        "imaginary part", view=True, fits=True, like=imag, node="SelectBackward0")
 # fmt: on
 
 

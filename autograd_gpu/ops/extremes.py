@@ -7,12 +7,14 @@ import numpy as np
 
 from .. import return_types
 from ..backends import of
+from ..dtypes import FLOAT
 from ..errors import DtypeError, ShapeError
+from ..fused import Fused
 from ..op import REAL, TABLE, ArrayOp, public
 from ..shapes import dim_of, dims_of
 from .arguments import is_tensor, numpy_names
 from .precision import cast, in_float32
-from .reduce import Dims, keep
+from .reduce import Dims
 from .scan import by_doubling
 from .sort import comparable
 
@@ -25,10 +27,10 @@ def _along(values: Any, ndim: int, dim: int) -> Any:
 def _argmax(x: Any, dim: int | None, keepdim: bool, name: str = "argmax") -> Any:
     if not x.ndim:
         return of(x).xp.zeros((), np.int64)
-    where = getattr(comparable(x), name)(axis=dim)
-    if not keepdim:
-        return where
-    return where.reshape(tuple(1 if dim in (None, d) else n for d, n in enumerate(x.shape)))
+    if dim is not None and x.ndim > 1:
+        return of(x).reduced(name, x, (dim,), keepdims=keepdim)
+    where = getattr(comparable(x), name)()  # of all elements, for which CuPy takes many blocks
+    return where.reshape((1,) * x.ndim) if keepdim else where
 
 
 def _take_at(x: Any, indices: Any, dim: int, keepdim: bool) -> Any:
@@ -50,31 +52,43 @@ def _place_at(value: Any, indices: Any, size: Dims, dim: int, keepdim: bool) -> 
     return xp.where(indices == _along(xp.arange(size[dim]), len(size), dim), value, 0).astype(value.dtype)
 
 
-@in_float32
-def _amax(x: Any, dim: Dims | None = None, keepdim: bool = False, name: str = "max") -> Any:
-    return getattr(x, name)(axis=dim, keepdims=keepdim)
+def _extreme_over(name: str, x: Any, dim: Dims, keepdim: bool) -> Any:
+    return of(x).reduced(name, x, dim, keepdims=keepdim)
+
+
+def _amax(input: Any, dim: Dims, keepdim: bool) -> Any:
+    return TABLE.max_over(input, dim=dim, keepdim=keepdim)
+
+
+def _amin(input: Any, dim: Dims, keepdim: bool) -> Any:
+    return TABLE.min_over(input, dim=dim, keepdim=keepdim)
+
+
+def _max_all(input: Any) -> Any:
+    return _amax(input, tuple(range(input.ndim)), keepdim=False)
+
+
+def _min_all(input: Any) -> Any:
+    return _amin(input, tuple(range(input.ndim)), keepdim=False)
+
+
+def _shared(g: Any, input: Any, y: Any) -> tuple[Any, ...]:
+    """``g``, of the extreme ``y`` of all elements, shared evenly among those that are it, or nan if it is."""
+    nans = TABLE.logical_and(input != input, y != y)  # noqa: PLR0124  nan is not equal to itself
+    winners = TABLE.logical_or(input == y, nans)
+    return (TABLE.where(winners, g, 0.0) / TABLE.sum_all(TABLE.where(winners, 1.0, 0.0)),)
 
 
 def _take_along(x: Any, indices: Any, dim: int) -> Any:
     return of(x).indexing.take_along(x, indices, dim) if x.ndim else x.copy()
 
 
-def _share(g: Any, winners: Any, dim: Dims) -> Any:
-    """``g`` shared evenly among the ``winners``, a mask, along the axes ``dim``; nan where there are none."""
-    number = cast(TABLE.sum(winners, dim=dim, keepdim=True), g.dtype)
-    return TABLE.where(winners, g / number, 0.0 / number)
-
-
 @in_float32
-def _amax_vjp(g: Any, input: Any, y: Any, dim: Dims, keepdim: bool) -> Any:
-    return _share(keep(g, dim, keepdim), input == keep(y, dim, keepdim), dim)
-
-
-@in_float32
-def _max_all_vjp(g: Any, input: Any, y: Any) -> Any:
+def _median_vjp(g: Any, input: Any, y: Any) -> Any:
+    """``g`` shared evenly among those that are the median, or nan if that is."""
     winners = (input == y) | ((input != input) & (y != y))  # noqa: PLR0124  nan is not equal to itself
-    dim = tuple(range(input.ndim))
-    return _share(keep(g, dim, keepdim=False), winners, dim)
+    number = cast(TABLE.sum_all(winners), g.dtype)
+    return TABLE.where(winners, g / number, 0.0 / number)
 
 
 def _take_at_vjp(g: Any, indices: Any, shape: Dims, dim: int, keepdim: bool) -> Any:
@@ -149,21 +163,22 @@ for _name, _doc, _forward in (
     ("running_extreme", "index of the largest (smallest) element up to each", _running_extreme),
 ):
     ArrayOp(_name, "input", _forward, None, _doc, takes=REAL)
+for _name in "max", "min":
+    ArrayOp(f"{_name}_over", "input", partial(_extreme_over, _name), None, f"{_name}imum over dim, of integers",
+            takes=REAL)
+for _name, _function in ("amax", _amax), ("amin", _amin):
+    TABLE.define(Fused(_name, _function, takes=(FLOAT,), along="dim"))
+    TABLE.define(Fused(f"aminmax_{_name[1:]}", _function, takes=(FLOAT,), node="AminmaxBackward0", along="dim"))
+# their gradient differs from that of amax where there is nan
+TABLE.define(Fused("max_all", _max_all, gradient=lambda g, x, _: _shared(g, x, _max_all(x)),
+                   takes=(FLOAT,), node="MaxBackward1"))
+TABLE.define(Fused("min_all", _min_all, gradient=lambda g, x, _: _shared(g, x, _min_all(x)),
+                   takes=(FLOAT,), node="MinBackward1"))
 for _name, _node, _forward in (
-    ("amax", "AmaxBackward0", _amax),
-    ("amin", "AminBackward0", partial(_amax, name="min")),
-    ("aminmax_max", "AminmaxBackward0", _amax),
-    ("aminmax_min", "AminmaxBackward0", partial(_amax, name="min")),
-):
-    ArrayOp(_name, "input", _forward, _amax_vjp, f"{_name[-3:]}imum over dim; several share its gradient",
-            takes=REAL, node=_node)
-for _name, _node, _forward in (
-    ("max_all", "MaxBackward1", _amax),
-    ("min_all", "MinBackward1", partial(_amax, name="min")),
     ("median_all", "MedianBackward0", partial(_median_all, ignore_nan=False)),
     ("nanmedian_all", "NanmedianBackward0", partial(_median_all, ignore_nan=True)),
 ):
-    ArrayOp(_name, "input", _forward, _max_all_vjp,
+    ArrayOp(_name, "input", _forward, _median_vjp,
             f"{_name[:-4]} of all elements; several share its gradient", takes=REAL, node=_node)
 for _name, _node in (
     ("take_at", "GatherBackward0"), ("max_at", "MaxBackward0"), ("min_at", "MinBackward0"),
@@ -212,6 +227,8 @@ def _extreme(name: str, input: Any, dim: Any, keepdim: bool, other: Any) -> Any:
     _real(name, input)
     if dim is None:
         _nonempty(name, input, None)
+        if input.dtype.category < FLOAT:
+            return TABLE[f"{name}_over"](input, dim=dims_of(None, input.ndim), keepdim=False)
         return TABLE[f"{name}_all"](input)
     d = dim_of(dim, input.ndim)
     _nonempty(name, input, (d,))
@@ -247,7 +264,14 @@ def min(input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None
 def _over_dims(name: str, input: Any, dim: Any, keepdim: bool) -> Any:
     dims = dims_of(dim, input.ndim)
     _nonempty(name, input, None if dim is None or dim == () else dims)
-    return TABLE[name](input, dim=dims, keepdim=keepdim)
+    return _over(name, name[1:], input, dims, keepdim)
+
+
+def _over(name: str, kind: str, input: Any, dims: Dims, keepdim: bool) -> Any:
+    """The operation ``name`` of floats, which has a gradient; the ``kind`` of extreme of integers."""
+    if input.dtype.category < FLOAT:
+        return TABLE[f"{kind}_over"](input, dim=dims, keepdim=keepdim)
+    return TABLE[name](input, dims, keepdim)
 
 
 @public
@@ -272,9 +296,7 @@ def aminmax(input: Any, *, dim: int | None = None, keepdim: bool = False) -> Any
     if dim is None and 0 in input.shape:
         raise ShapeError("aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity.")
     _nonempty("aminmax", input, dims)
-    return return_types.aminmax(
-        *(TABLE[f"aminmax_{name}"](input, dim=dims, keepdim=keepdim) for name in ("min", "max"))
-    )
+    return return_types.aminmax(*(_over(f"aminmax_{name}", name, input, dims, keepdim) for name in ("min", "max")))
 
 
 def _index_of(name: str, input: Any, dim: int | None, keepdim: bool) -> Any:

@@ -124,7 +124,7 @@ def by(rows: int, columns: int) -> str:
 
 def check_multiply(mat1: Any, mat2: Any, name: str = "mat1 and mat2 shapes cannot be multiplied") -> None:
     """Raise, starting with ``name``, unless matrices (or those of batches) fit each other."""
-    if mat1.shape[-1] != mat2.shape[-2]:
+    if mat1._shape[-1] != mat2._shape[-2]:
         raise ShapeError(f"{name} ({by(*mat1.shape[-2:])} and {by(*mat2.shape[-2:])})")
 
 
@@ -239,7 +239,8 @@ def matmul(input: Any, other: Any) -> Any:
     >>> (torch.tensor([[1., 2.], [3., 4.]]) @ torch.tensor([1., 1.])).tolist()
     [3.0, 7.0]
     """
-    check_tensors("matmul", input=input, other=other)
+    if not (is_tensor(input) and is_tensor(other)):
+        check_tensors("matmul", input=input, other=other)
     a, b = input.ndim, other.ndim
     if not a or not b:
         raise ShapeError(f"both arguments to matmul need to be at least 1D, but they are {a}D and {b}D")

@@ -4,58 +4,96 @@ import warnings
 from math import inf
 from typing import Any
 
-from ..dtypes import FLOAT
+from ..dtypes import COMPLEX, FLOAT
 from ..errors import DtypeError
+from ..fused import Fused
 from ..op import TABLE, ArrayOp, public
 from ..shapes import dims_of
 from .arguments import numpy_names
-from .precision import in_float32
-from .reduce import FRACTIONS, Dims, count, keep, mean_vjp, without
+from .reduce import Dims, count, keep, mean_vjp, root, unreduced, without
 
 
-def _moments(x: Any, dim: Dims, correction: float) -> tuple[Any, Any]:
+def _deviations(x: Any, dim: Dims) -> Any:
+    return x - TABLE.mean(x, dim=dim, keepdim=True)
+
+
+def _var(input: Any, dim: Dims, correction: float, keepdim: bool) -> Any:
+    rest = _deviations(input, dim)
+    freedom = TABLE.maximum(TABLE.count(input, dim=dim) - correction, 0.0)
+    return TABLE.sum(rest * rest, dim=dim, keepdim=keepdim) / freedom
+
+
+def _std(input: Any, dim: Dims, correction: float, keepdim: bool) -> Any:
+    return root(_var(input, dim, correction, keepdim))
+
+
+def _var_mean(input: Any, dim: Dims, correction: float, keepdim: bool) -> tuple[Any, Any]:
+    return _var(input, dim, correction, keepdim), TABLE.mean(input, dim=dim, keepdim=keepdim)
+
+
+def _std_mean(input: Any, dim: Dims, correction: float, keepdim: bool) -> tuple[Any, Any]:
+    return _std(input, dim, correction, keepdim), TABLE.mean(input, dim=dim, keepdim=keepdim)
+
+
+def _of_var(g: Any, input: Any, dim: Dims, correction: float, keepdim: bool, _: Any) -> tuple[Any, ...]:
+    freedom = TABLE.count(input, dim=dim) - correction
+    return 2.0 / freedom * unreduced(g, dim, keepdim) * _deviations(input, dim), None, None, None
+
+
+def _of_std(g: Any, input: Any, dim: Dims, correction: float, keepdim: bool, y: Any) -> tuple[Any, ...]:
+    of_var = TABLE.where(y == 0, 0.0, g / (2.0 * TABLE.where(y == 0, 1.0, y)))
+    return _of_var(of_var, input, dim, correction, keepdim, y)
+
+
+for _name, _function, _gradient in (
+    ("var", _var, _of_var),
+    ("std", _std, _of_std),
+    ("var_mean", _var_mean, None),
+    ("std_mean", _std_mean, None),
+):
+    TABLE.define(Fused(_name, _function, gradient=_gradient, takes=(FLOAT,), along="dim"))
+
+
+# --- of complex numbers ------------------------------------------------------------------------------------
+
+
+def _complex_moments(x: Any, dim: Dims, correction: float) -> tuple[Any, Any]:
     """Variance and mean, the reduced axes kept."""
     n = count(x.shape, dim)
     mean = x.sum(axis=dim, keepdims=True) / n
     d = x - mean
-    squares = d.real**2 + d.imag**2 if x.dtype.kind == "c" else d * d
+    squares = d.real**2 + d.imag**2
     return squares.sum(axis=dim, keepdims=True) / max(0, n - correction), mean
 
 
-@in_float32
-def _var(x: Any, dim: Dims, correction: float, keepdim: bool) -> Any:
-    return without(_moments(x, dim, correction)[0], dim, keepdim)
+def _complex_var(x: Any, dim: Dims, correction: float, keepdim: bool) -> Any:
+    return without(_complex_moments(x, dim, correction)[0], dim, keepdim)
 
 
-@in_float32
-def _std(x: Any, dim: Dims, correction: float, keepdim: bool) -> Any:
-    return without(_moments(x, dim, correction)[0] ** 0.5, dim, keepdim)
+def _complex_std(x: Any, dim: Dims, correction: float, keepdim: bool) -> Any:
+    return without(_complex_moments(x, dim, correction)[0] ** 0.5, dim, keepdim)
 
 
-@in_float32
-def _var_mean(x: Any, dim: Dims, correction: float, keepdim: bool) -> tuple[Any, Any]:
-    var, mean = _moments(x, dim, correction)
+def _complex_var_mean(x: Any, dim: Dims, correction: float, keepdim: bool) -> tuple[Any, Any]:
+    var, mean = _complex_moments(x, dim, correction)
     return without(var, dim, keepdim), without(mean, dim, keepdim)
 
 
-@in_float32
-def _std_mean(x: Any, dim: Dims, correction: float, keepdim: bool) -> tuple[Any, Any]:
-    var, mean = _moments(x, dim, correction)
+def _complex_std_mean(x: Any, dim: Dims, correction: float, keepdim: bool) -> tuple[Any, Any]:
+    var, mean = _complex_moments(x, dim, correction)
     return without(var**0.5, dim, keepdim), without(mean, dim, keepdim)
 
 
-@in_float32
-def _var_vjp(g: Any, input: Any, dim: Dims, correction: float, keepdim: bool) -> Any:
+def _complex_var_vjp(g: Any, input: Any, dim: Dims, correction: float, keepdim: bool) -> Any:
     freedom = count(input.shape, dim) - correction
     mean = TABLE.mean(input, dim=dim, keepdim=True)
     return keep(g, dim, keepdim) * (2 / freedom if freedom else inf) * (input - mean)
 
 
-@in_float32
-def _std_vjp(g: Any, input: Any, y: Any, dim: Dims, correction: float, keepdim: bool) -> Any:
+def _complex_std_vjp(g: Any, input: Any, y: Any, dim: Dims, correction: float, keepdim: bool) -> Any:
     at_zero = y == 0
     of_var = TABLE.where(at_zero, 0.0, g / (2 * TABLE.where(at_zero, 1.0, y)))
-    return _var_vjp(of_var, input, dim, correction, keepdim)
+    return _complex_var_vjp(of_var, input, dim, correction, keepdim)
 
 
 def _with_mean(first: Any, g: Any, shape: Dims, dim: Dims, keepdim: bool) -> Any:
@@ -66,25 +104,26 @@ def _with_mean(first: Any, g: Any, shape: Dims, dim: Dims, keepdim: bool) -> Any
     return second if first is None else first + second
 
 
-def _var_mean_vjp(g: Any, input: Any, shape: Dims, dim: Dims, correction: float, keepdim: bool) -> Any:
+def _complex_var_mean_vjp(g: Any, input: Any, shape: Dims, dim: Dims, correction: float, keepdim: bool) -> Any:
     of_var = g.get(0)
-    first = None if of_var is None else _var_vjp(of_var, input, dim, correction, keepdim)
+    first = None if of_var is None else _complex_var_vjp(of_var, input, dim, correction, keepdim)
     return _with_mean(first, g, shape, dim, keepdim)
 
 
-def _std_mean_vjp(g: Any, input: Any, y: Any, shape: Dims, dim: Dims, correction: float, keepdim: bool) -> Any:
+def _complex_std_mean_vjp(g: Any, input: Any, y: Any, shape: Dims, dim: Dims, correction: float, keepdim: bool) -> Any:
     of_std = g.get(0)
-    first = None if of_std is None else _std_vjp(of_std, input, y, dim, correction, keepdim)
+    first = None if of_std is None else _complex_std_vjp(of_std, input, y, dim, correction, keepdim)
     return _with_mean(first, g, shape, dim, keepdim)
 
 
 # fmt: off
-ArrayOp("var", "input", _var, _var_vjp, "variance over dim", takes=FRACTIONS, fits=True)
-ArrayOp("std", "input", _std, _std_vjp, "standard deviation over dim", takes=FRACTIONS, fits=True)
-ArrayOp("var_mean", "input", _var_mean, _var_mean_vjp, "variance and mean over dim",
-        takes=FRACTIONS, fits=True)
-ArrayOp("std_mean", "input", _std_mean, _std_mean_vjp, "standard deviation and mean over dim",
-        takes=FRACTIONS, fits=True)
+for _name, _forward, _vjp, _node in (
+    ("complex_var", _complex_var, _complex_var_vjp, "VarBackward0"),
+    ("complex_std", _complex_std, _complex_std_vjp, "StdBackward0"),
+    ("complex_var_mean", _complex_var_mean, _complex_var_mean_vjp, "VarMeanBackward0"),
+    ("complex_std_mean", _complex_std_mean, _complex_std_mean_vjp, "StdMeanBackward0"),
+):
+    ArrayOp(_name, "input", _forward, _vjp, f"{_name[8:]} over dim", takes=(COMPLEX,), fits=True, node=_node)
 # fmt: on
 
 
@@ -106,7 +145,9 @@ def _deviation(name: str, input: Any, dim: Any, unbiased: bool | None, keepdim: 
             UserWarning,
             stacklevel=4,
         )
-    return TABLE[name](input, dim=dims, correction=correction, keepdim=keepdim)
+    if input.dtype.is_complex:
+        return TABLE[f"complex_{name}"](input, dim=dims, correction=correction, keepdim=keepdim)
+    return TABLE[name](input, dims, correction, keepdim)
 
 
 @public

@@ -1,5 +1,6 @@
 """Reductions: sums and means, logical ones, logsumexp; and what all reductions share."""
 
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -10,7 +11,7 @@ from ..dtypes import ALL, COMPLEX, FLOAT, REDUCED, bool_, dtype, get_default_dty
 from ..dtypes import of as dtype_of
 from ..errors import DtypeError, ShapeError
 from ..fused import Fused
-from ..op import REAL, TABLE, ArrayOp, public
+from ..op import TABLE, ArrayOp, public
 from ..shapes import dims_of
 from .arguments import numpy_names, one_or_many
 from .precision import cast
@@ -31,6 +32,19 @@ def keep(g: Any, dim: Dims, keepdim: bool) -> Any:
     for d in sorted(dim):
         size.insert(d, 1)
     return TABLE.reshape(g, size=tuple(size))
+
+
+def unreduced(y: Any, dim: Dims, keepdim: bool) -> Any:
+    """A symbol of what was reduced over the last axes, as many as ``dim`` has, with these axes, or none at all."""
+    for _ in () if keepdim or not y.ndim else dim:
+        y = TABLE.unsqueeze(y, dim=y.ndim)
+    return y
+
+
+def root(x: Any) -> Any:
+    """The square root, whose gradient is 0 at 0."""
+    zero = x == 0
+    return TABLE.where(zero, 0.0, TABLE.sqrt(TABLE.where(zero, 1.0, x)))
 
 
 def spread(g: Any, shape: Dims, dim: Dims, keepdim: bool) -> Any:
@@ -69,10 +83,15 @@ def without(y: Any, dim: Dims, keepdim: bool) -> Any:
     return y if keepdim else y.reshape(tuple(n for d, n in enumerate(y.shape) if d not in dim))
 
 
+@lru_cache(maxsize=4096)
+def _broadcast(shape: Dims, size: Dims) -> Dims:
+    """The axes of ``shape`` along which ``size`` was broadcast to it."""
+    extra = len(shape) - len(size)
+    return (*range(extra), *(i + extra for i, n in enumerate(size) if n == 1 and shape[i + extra] != 1))
+
+
 def _sum_to_size(x: Any, size: Dims) -> Any:
-    extra = x.ndim - len(size)
-    dims = (*range(extra), *(i + extra for i, n in enumerate(size) if n == 1 and x.shape[i + extra] != 1))
-    return total(x, dims, keepdim=True).reshape(size)
+    return total(x, _broadcast(x.shape, size), keepdim=True).reshape(size)
 
 
 def _logsumexp(input: Any, dim: Dims, keepdim: bool) -> Any:
@@ -93,12 +112,12 @@ def _complex_logsumexp_vjp(g: Any, input: Any, y: Any, dim: Dims, keepdim: bool)
     return keep(g, dim, keepdim) * conj(TABLE.exp(input - keep(y, dim, keepdim)))
 
 
-def _not_nan(x: Any) -> Any:
-    return of(x).xp.where(x == x, x, 0).astype(x.dtype)  # noqa: PLR0124  nan is not equal to itself
+def _nansum(input: Any, dim: Dims, keepdim: bool) -> Any:
+    return TABLE.sum(TABLE.where(input != input, 0.0, input), dim=dim, keepdim=keepdim)  # noqa: PLR0124  that is nan
 
 
-def _nansum_vjp(g: Any, input: Any, dim: Dims, keepdim: bool) -> Any:
-    return keep(g, dim, keepdim) * cast(input == input, g.dtype)  # noqa: PLR0124
+def _of_nansum(g: Any, input: Any, dim: Dims, keepdim: bool, _: Any) -> tuple[Any, ...]:
+    return unreduced(g, dim, keepdim) * TABLE.where(input == input, 1.0, 0.0), None, None  # noqa: PLR0124
 
 
 # fmt: off
@@ -112,18 +131,18 @@ ArrayOp("mean_all", "input", _mean, lambda g, shape: TABLE.expand(g / prod(shape
         "mean of all elements", takes=FRACTIONS, node="MeanBackward0")
 ArrayOp("mean", "input", _mean, mean_vjp, "mean of the elements over dim",
         takes=FRACTIONS, node="MeanBackward1")
-ArrayOp("nansum", "input", lambda x, dim, keepdim: total(_not_nan(x), dim, keepdim), _nansum_vjp,
-        "sum of the elements over dim that are not nan", takes=REAL)
 ArrayOp("complex_logsumexp", "input", _complex_logsumexp, _complex_logsumexp_vjp,
         "log of the sum of e**input over dim", takes=(COMPLEX,), node="LogsumexpBackward0")
-ArrayOp("any", "input", lambda x, dim, keepdim: (x != 0).any(axis=dim, keepdims=keepdim), None,
+ArrayOp("any", "input", lambda x, dim, keepdim: of(x).reduced("any", x, dim, keepdims=keepdim), None,
         "whether an element over dim is not 0")
-ArrayOp("all", "input", lambda x, dim, keepdim: (x != 0).all(axis=dim, keepdims=keepdim), None,
+ArrayOp("all", "input", lambda x, dim, keepdim: of(x).reduced("all", x, dim, keepdims=keepdim), None,
         "whether no element over dim is 0")
-ArrayOp("count_nonzero", "input", lambda x, dim: (x != 0).sum(axis=dim, dtype=np.int64), None,
+ArrayOp("count", "input", lambda x, dim: of(x).xp.asarray(count(x.shape, dim)), None, "number of elements over dim")
+ArrayOp("count_nonzero", "input", lambda x, dim: of(x).reduced("count_nonzero", x, dim, keepdims=False), None,
         "number of elements over dim that are not 0")
 # fmt: on
 TABLE.define(Fused("logsumexp", _logsumexp, takes=(FLOAT,), along="dim"))
+TABLE.define(Fused("nansum", _nansum, gradient=_of_nansum, takes=(FLOAT,), along="dim"))
 
 
 @public
@@ -191,7 +210,7 @@ def nansum(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = N
         return cast(nansum(cast(input, dtype), dim, keepdim), dtype)
     if input.dtype.category < FLOAT:
         return sum(input, dim, keepdim)
-    return TABLE.nansum(input, dim=dims_of(dim, input.ndim), keepdim=keepdim)
+    return TABLE.nansum(input, dims_of(dim, input.ndim), keepdim)
 
 
 @public

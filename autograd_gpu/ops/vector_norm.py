@@ -6,19 +6,83 @@ from typing import Any
 from ..backends import of
 from ..dtypes import FLOAT
 from ..errors import DtypeError, ShapeError, Unsupported
+from ..fused import Fused
 from ..op import TABLE, ArrayOp, public
 from ..shapes import dims_of
 from .arguments import numpy_names
-from .precision import cast, in_float32
-from .reduce import FRACTIONS, Dims, keep
+from .precision import cast
+from .reduce import FRACTIONS, Dims, keep, root, unreduced
 
 
-@in_float32
-def _norm(x: Any, ord: float, dim: Dims, keepdim: bool) -> Any:
+def _norm(input: Any, ord: float, dim: Dims, keepdim: bool) -> Any:
+    if ord == 2:
+        return root(TABLE.sum(input * input, dim=dim, keepdim=keepdim))
+    size = TABLE.abs(input)
+    if isinf(ord):
+        return (TABLE.amax if ord > 0 else TABLE.amin)(size, dim=dim, keepdim=keepdim)
+    if ord == 0:
+        return TABLE.sum(TABLE.where(size != 0, 1.0, TABLE.zero(size)), dim=dim, keepdim=keepdim)
+    if ord == 1:
+        return TABLE.sum(size, dim=dim, keepdim=keepdim)
+    return TABLE.sum(size**ord, dim=dim, keepdim=keepdim) ** (1 / ord)
+
+
+def _quotient(a: Any, b: Any) -> Any:
+    """``a / b``, and 0 where ``b`` is 0: the subgradient that PyTorch takes."""
+    zero = b == 0
+    return TABLE.where(zero, 0.0, a / TABLE.where(zero, 1.0, b))
+
+
+def _of_norm(g: Any, input: Any, ord: float, dim: Dims, keepdim: bool, y: Any) -> tuple[Any, ...]:
+    """``g x |x|**(p - 2) y**(1 - p)``; for infinite p, those of the greatest (least) size share ``g``."""
+    g, y = unreduced(g, dim, keepdim), unreduced(y, dim, keepdim)
+    return None if ord == 0 else g * _slope(input, ord, dim, y), None, None, None
+
+
+def _slope(input: Any, ord: float, dim: Dims, y: Any) -> Any:
+    """The derivative of the norm ``y`` by ``input``."""
+    if ord == 2:
+        return _quotient(input, y)
+    size = TABLE.abs(input)
+    if isinf(ord):
+        extreme = size == _norm(input, ord, dim, keepdim=True)
+        count = TABLE.sum(TABLE.where(extreme, 1.0, 0.0), dim=dim, keepdim=True)
+        return TABLE.where(extreme, TABLE.sgn(input) / count, 0.0)
+    direction = _quotient(input, size)
+    if ord == 1:
+        return direction
+    return direction * _quotient(size, y) ** (ord - 1) if ord > 1 else _steep(direction, size, y, ord)
+
+
+def _steep(direction: Any, size: Any, y: Any, ord: float) -> Any:
+    """``direction (size / y)**(ord - 1)`` for ``ord < 1``, where 0 must not be raised to a negative power."""
+    zero = size == 0
+    ratio = TABLE.where(zero, 1.0, size / TABLE.where(zero, 1.0, y))
+    return TABLE.where(zero, 0.0, direction * ratio ** (ord - 1))
+
+
+def _dist(input: Any, other: Any, p: float) -> Any:
+    difference = input - other
+    return _norm(difference, p, tuple(range(difference.ndim)), keepdim=False)
+
+
+def _of_dist(g: Any, input: Any, other: Any, p: float, y: Any) -> tuple[Any, ...]:
+    difference = input - other
+    (part, *_) = _of_norm(g, difference, p, tuple(range(difference.ndim)), False, y)
+    return part, part if part is None else -part, None
+
+
+TABLE.define(Fused("linalg_vector_norm", _norm, gradient=_of_norm, takes=(FLOAT,), along="dim"))
+TABLE.define(Fused("dist", _dist, gradient=_of_dist, takes=(FLOAT,)))
+
+
+# --- of complex numbers ------------------------------------------------------------------------------------
+
+
+def _complex_norm(x: Any, ord: float, dim: Dims, keepdim: bool) -> Any:
     xp = of(x).xp
     if ord == 2:
-        squares = x.real**2 + x.imag**2 if x.dtype.kind == "c" else x * x
-        return xp.sqrt(squares.sum(axis=dim, keepdims=keepdim))
+        return xp.sqrt((x.real**2 + x.imag**2).sum(axis=dim, keepdims=keepdim))
     size = xp.abs(x)
     if isinf(ord):
         return (size.max if ord > 0 else size.min)(axis=dim, keepdims=keepdim)
@@ -29,14 +93,7 @@ def _norm(x: Any, ord: float, dim: Dims, keepdim: bool) -> Any:
     return (size**ord).sum(axis=dim, keepdims=keepdim) ** (1 / ord)
 
 
-def _quotient(a: Any, b: Any) -> Any:
-    """``a / b``, and 0 where ``b`` is 0: the subgradient that PyTorch takes."""
-    zero = b == 0
-    return TABLE.where(zero, 0.0, a / TABLE.where(zero, 1.0, b))
-
-
-@in_float32
-def _norm_vjp(g: Any, input: Any, y: Any, ord: float, dim: Dims, keepdim: bool) -> Any:
+def _complex_norm_vjp(g: Any, input: Any, y: Any, ord: float, dim: Dims, keepdim: bool) -> Any:
     """``g x |x|**(p - 2) y**(1 - p)``; for infinite p, those of the greatest (least) size share ``g``."""
     if ord == 0:
         return None
@@ -53,33 +110,26 @@ def _norm_vjp(g: Any, input: Any, y: Any, ord: float, dim: Dims, keepdim: bool) 
     return direction * _quotient(size, y) ** (ord - 1) * g if ord > 1 else _steep(direction, size, y, ord) * g
 
 
-def _steep(direction: Any, size: Any, y: Any, ord: float) -> Any:
-    """``direction (size / y)**(ord - 1)`` for ``ord < 1``, where 0 must not be raised to a negative power."""
-    zero = size == 0
-    ratio = TABLE.where(zero, 1.0, size / TABLE.where(zero, 1.0, y))
-    return TABLE.where(zero, 0.0, direction * ratio ** (ord - 1))
-
-
-def _dist(input: Any, other: Any, p: float) -> Any:
+def _complex_dist(input: Any, other: Any, p: float) -> Any:
     difference = input - other
-    return _norm(difference, p, tuple(range(difference.ndim)), keepdim=False)
+    return _complex_norm(difference, p, tuple(range(difference.ndim)), keepdim=False)
 
 
-def _dist_vjp(g: Any, input: Any, other: Any, y: Any, p: float) -> Any:
+def _complex_dist_vjp(g: Any, input: Any, other: Any, y: Any, p: float) -> Any:
     difference = input - other
-    return _norm_vjp(g, difference, y, p, tuple(range(difference.ndim)), keepdim=False)
+    return _complex_norm_vjp(g, difference, y, p, tuple(range(difference.ndim)), keepdim=False)
 
 
-def _dist_other_vjp(g: Any, input: Any, other: Any, y: Any, p: float) -> Any:
-    part = _dist_vjp(g, input, other, y, p)
+def _complex_dist_other_vjp(g: Any, input: Any, other: Any, y: Any, p: float) -> Any:
+    part = _complex_dist_vjp(g, input, other, y, p)
     return part if part is None else -part
 
 
 # fmt: off
-ArrayOp("linalg_vector_norm", "input", _norm, _norm_vjp, "(sum of |input|**ord)**(1/ord) over dim",
-        takes=FRACTIONS)
-ArrayOp("dist", "input, other", _dist, {"input": _dist_vjp, "other": _dist_other_vjp},
-        "the p-norm of input - other", takes=FRACTIONS, fits=True)
+ArrayOp("complex_vector_norm", "input", _complex_norm, _complex_norm_vjp, "(sum of |input|**ord)**(1/ord) over dim",
+        takes=FRACTIONS, node="LinalgVectorNormBackward0")
+ArrayOp("complex_dist", "input, other", _complex_dist, {"input": _complex_dist_vjp, "other": _complex_dist_other_vjp},
+        "the p-norm of input - other", takes=FRACTIONS, fits=True, node="DistBackward0")
 # fmt: on
 
 
@@ -100,7 +150,9 @@ def vector_norm(x: Any, ord: float = 2, dim: Any = None, keepdim: bool = False, 
     if ord in (inf, -inf) or ord < 0:
         _check_nonempty(ord, x, None if dim is None else dims)
     x = x if dtype is None else cast(x, dtype)
-    return TABLE.linalg_vector_norm(x, ord=float(ord), dim=dims, keepdim=keepdim)
+    if x.dtype.is_complex:
+        return TABLE.complex_vector_norm(x, ord=float(ord), dim=dims, keepdim=keepdim)
+    return TABLE.linalg_vector_norm(x, float(ord), dims, keepdim)
 
 
 def _check_nonempty(ord: float, x: Any, dims: Dims | None) -> None:
@@ -129,4 +181,6 @@ def norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, *, 
 @public
 def dist(input: Any, other: Any, p: float = 2) -> Any:
     """The norm of order ``p`` of ``input - other``, which broadcast. Source: torch.dist."""
-    return TABLE.dist(input, other, p=float(p))
+    if input.dtype.is_complex or other.dtype.is_complex:
+        return TABLE.complex_dist(input, other, p=float(p))
+    return TABLE.dist(input, other, float(p))
