@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .dtypes import COMPLEX, bool_
+from .dtypes import COMPLEX, bool_, int64
 from .errors import GraphError, ShapeError
 from .extend import extends_tensor
 from .keys import Key, parse
@@ -27,6 +27,8 @@ def getitem(self: Tensor, key: Any) -> Tensor:
     """The part of a tensor that ``key`` names: a view, or a copy if there are index tensors or masks in it."""
     if key.__class__ is int and self._shape and -self._shape[0] <= key < self._shape[0]:
         return SELECT(self, key=(key, ...))  # type: ignore[no-any-return]
+    if isinstance(key, Tensor) and key._shape and self._shape and key._type is self._type.with_dtype(int64):
+        return TABLE.index(self, key, dims=(0,), merged=None)  # type: ignore[no-any-return]
     op, view, entries = parse(self, key)
     if not entries:
         return (op or ALIAS)(self, key=view)  # type: ignore[no-any-return]

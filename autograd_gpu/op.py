@@ -23,14 +23,12 @@ class Table(dict[str, Any]):  # Op or ArrayOp, whose parameters differ
     """Every operation by name; ``TABLE.exp`` is ``TABLE["exp"]``, so rules can name each other freely."""
 
     def __getattr__(self, name: str) -> Any:
-        try:
-            return self[name]
-        except KeyError:
-            raise AttributeError(f"no operation is called {name!r}") from None
+        raise AttributeError(f"no operation is called {name!r}")
 
     def define(self, op: "Operation") -> None:
-        if self.setdefault(op.name, op) is not op:
+        if self.setdefault(op.name, op) is not op or hasattr(dict, op.name):
             raise ValueError(f"operation {op.name!r} is defined twice")
+        vars(self)[op.name] = op
 
 
 TABLE = Table()
@@ -62,8 +60,8 @@ class Operation:
     def __call__(self, *operands: Any, **params: Any) -> Any:
         """Run on what the operands are: the first that knows how, decides; else they are arrays."""
         for operand in operands:
-            if (apply := getattr(type(operand), "_apply_op", None)) is not None:
-                return apply(self, operands, params)
+            if hasattr(operand, "_apply_op"):
+                return operand._apply_op(self, operands, params)
         return self.on_arrays(*operands, **params)
 
     def on_arrays(self, *operands: Any, **params: Any) -> Any:

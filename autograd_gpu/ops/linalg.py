@@ -242,14 +242,14 @@ def matmul(input: Any, other: Any) -> Any:
     if not (is_tensor(input) and is_tensor(other)):
         check_tensors("matmul", input=input, other=other)
     a, b = input.ndim, other.ndim
+    if a == b == 2:
+        return product_of_matrices(input, other)
     if not a or not b:
         raise ShapeError(f"both arguments to matmul need to be at least 1D, but they are {a}D and {b}D")
     if a <= 2 and b == 1:
         return dot(input, other) if a == 1 else mv(input, other)
     if a == 1 and b == 2:
         return TABLE.first_row(product_of_matrices(TABLE.unsqueeze(input, dim=0), other))
-    if a == 2 and b == 2:
-        return product_of_matrices(input, other)
     if b <= 2:
         return TABLE.reshape(matmul(folded(input), other), size=(*input.shape[:-1], *other.shape[1:]))
     return _batched(input, other)
