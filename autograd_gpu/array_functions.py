@@ -30,7 +30,7 @@ class FunctionNode(ArrayOpNode):
 
     def kind(self) -> Any:
         """With the operands' types, which a plan knows of no neighbour that is a leaf."""
-        return super().kind() and (type(self), *(own and own[0] for own in self.of_operands))
+        return super().kind() and (type(self), self.hooked, *(own and own[0] for own in self.of_operands))
 
     def pullback(self, grad: Any) -> tuple[Any, ...]:
         return self._adjoint(grad, self.unpack())

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from heapq import heappop, heappush
 from itertools import count
-from typing import Any
+from typing import Any, ClassVar
 
 from .errors import FreedError, GraphError, StaleError
 from .modes import Anomaly, modes
@@ -52,6 +52,8 @@ class Node:
     hooks: "NodeHooks | None" = None
     trace: str | None = None  # the forward call's traceback, in anomaly mode
     aliases = False  # the cotangents that it returns may be somebody else's arrays
+    formulas: ClassVar[Any] = None  # of the cotangents, where a plan may compose them
+    is_complex: ClassVar[bool] = False  # its formulas compute complex numbers
     large = False  # a plan is worth its while: it works on a device, or on large arrays
     results = 1  # how many tensors the operation returned
     stream: Any = None  # the CUDA stream that it was computed on, if that is not the default one
@@ -67,6 +69,11 @@ class Node:
     def kind(self) -> Any:
         """What tells this node from others in a tape's signature; None keeps its tape from being planned."""
         return None
+
+    @property
+    def hooked(self) -> bool | None:
+        """Whether hooks may withhold cotangents; None if there are no hooks."""
+        return None if self.hooks is None else bool(self.hooks.pre or self.hooks.post)
 
     def check(self, parts: tuple[Any, ...]) -> None:
         """Anomaly mode: raise if a cotangent has a nan."""
@@ -162,6 +169,9 @@ class Output(Node):
         return (Parts({self.index: grad}),)
 
     recorded_pullback = pullback
+
+    def kind(self) -> Any:
+        return type(self), self.index, self.hooked
 
 
 def outputs_of(source: Node, count: int) -> list[Output]:

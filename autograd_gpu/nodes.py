@@ -63,9 +63,8 @@ class ArrayNode(Node):
     __slots__ = ()
     op: ClassVar[Operation]
     planned: ClassVar[bool] = False  # all its arrays are on one device, and its class tells their types
-    is_complex: ClassVar[bool] = False  # its formulas compute complex numbers
     dense: ClassVar[bool] = False  # what it saved of arrays has the result's shape, without gaps, from 16 bytes on
-    formulas: ClassVar[tuple[Expr | None, ...] | None] = None  # of the cotangents, where a plan may compose them
+    formulas: ClassVar[tuple[Expr | None, ...] | None] = None
     cotangent: ClassVar[int]  # the slot of the result's cotangent in them
     level: ClassVar[int] = ELEMENT  # of the result
     slot_levels: ClassVar[tuple[int, ...]]  # of the operands
@@ -103,11 +102,10 @@ class ArrayNode(Node):
         return sorted({*super().__dir__(), *saved_names(self.op), *params})
 
     def kind(self) -> Any:
-        if self.hooks is not None or not self.planned:
+        if not self.planned:
             return None
-        if self.fit is None:
-            return type(self)
-        return (type(self), *(own and (own[0], own[1] is None) for own in self.fit))
+        own = () if self.fit is None else tuple(fit and (fit[0], fit[1] is None) for fit in self.fit)
+        return (type(self), self.hooked, *own) if own or self.hooks is not None else type(self)
 
     def fitted_part(self, part: Any, operand: int) -> Any:
         """``part``, the cotangent of one operand, in the operand's own shape and type."""

@@ -10,7 +10,7 @@ import numpy as np
 from .engine import Node, Parts
 from .fusion.launch import kind_of
 from .fusion.memory import keeping
-from .fusion.plan import Builder
+from .fusion.plan import Builder, UnlikeBeforeError
 from .fusion.stats import STATS
 from .walks import Walk
 
@@ -48,7 +48,7 @@ def trace(roots: list[Any]) -> tuple[tuple[Any, ...], list[Any], list[int]] | No
         if (kind := node.kind()) is None:
             return None
         signature.append(kind)
-        if node.formulas is not None:  # type: ignore[attr-defined]
+        if node.formulas is not None:
             signature.extend(
                 None if kind_of(value) is None else arrays.setdefault(id(value), len(arrays))
                 for value in node.saved or ()
@@ -65,9 +65,12 @@ class Replay(NamedTuple):
     values: list[Any]
 
     @classmethod
-    def of(cls, walk: Walk, nodes: list[Any], values: list[Any]) -> "Replay":
-        """Run the plan of ``walk``."""
+    def of(cls, walk: Walk, nodes: list[Any], values: list[Any], *, retain: bool) -> "Replay":
+        """Run the plan of ``walk``; what nodes saved goes with its last use, unless it is to be retained."""
         STATS.plans_hit += 1
+        if not retain:
+            for number in walk.before:
+                nodes[number].saved = None
         walk.plan.run(values, nodes)
         return cls(walk, nodes, values)
 
@@ -80,16 +83,16 @@ class Plans:
         self.met: set[Any] = set()
         self.guesses: dict[Any, tuple[Walk, ...]] = {}
 
-    def guess(self, roots: list[Any], seeds: list[Any]) -> Replay | None:
+    def guess(self, roots: list[Any], seeds: list[Any], *, retain: bool) -> Replay | None:
         """The replay by a plan that was run for roots of these classes, if it is one for this graph."""
         for number, walk in enumerate(self.guesses.get(kinds := classes(roots), ())):
             if (walked := walk(roots, seeds)) is not None:
                 if number:
                     self.remember(walk, kinds)
-                return Replay.of(walk, *walked)
+                return Replay.of(walk, *walked, retain=retain)
         return None
 
-    def search(self, roots: list[Any], seeds: list[Any], *, at_once: bool) -> Replay | None:
+    def search(self, roots: list[Any], seeds: list[Any], *, at_once: bool, retain: bool) -> Replay | None:
         """The replay by the plan of graphs like this one.
 
         It is made if there is none, where not ``at_once`` when such a graph comes the second time.
@@ -98,7 +101,7 @@ class Plans:
             return None
         walk, replay = self.kept.get(traced[0]), None
         if walk is not None and (walked := walk(roots, seeds)) is not None:
-            replay = Replay.of(walk, *walked)
+            replay = Replay.of(walk, *walked, retain=retain)
         elif at_once or self.came_before(traced[0]):
             replay = self.build(*traced, roots, seeds)
         if replay is not None:
@@ -191,14 +194,20 @@ def run(
     if targets is not None and not ends_in(targets, roots):
         return None
     on_host = isinstance(given[0], np.ndarray | np.generic)
-    with on_large_arrays() if on_host else nullcontext():
-        replay = PLANS.guess(roots, given) or PLANS.search(roots, given, at_once=not on_host)
+    try:
+        with on_large_arrays() if on_host else nullcontext():
+            replay = PLANS.guess(roots, given, retain=retain_graph) or PLANS.search(
+                roots, given, at_once=not on_host, retain=retain_graph
+            )
+    except UnlikeBeforeError:
+        return None
     if replay is None:
         return None
     walk, nodes, values = replay
     if not retain_graph:
-        for number in walk.holders:
+        for number in (*walk.before, *walk.after):
             nodes[number].saved = None
     leaves = walk.plan.leaves
     found = {nodes[leaf]: values[value] for leaf, value, _ in leaves}
+    found |= {nodes[node]: values[value] for node, value in walk.plan.retained}
     return found, {nodes[leaf] for leaf, _, shared in leaves if shared}

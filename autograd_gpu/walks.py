@@ -39,14 +39,17 @@ Part = Callable[[list[Any], list[Any], list[Any]], bool]
 class Walk:
     """Follows graphs that are like the one that a plan was made of.
 
-    They have the same operations on the same types, joined in the same way and made in the same order, and no hooks;
-    what several nodes saved is one array where it was, and a number where it was one.
+    They have the same operations on the same types, joined in the same way and made in the same order, and hooks on the
+    same; what several nodes saved is one array where it was, and a number where it was one.
     """
 
     def __init__(self, plan: Plan, nodes: list[Any], order: list[int], roots: list[int]) -> None:
         self.plan = plan
         self.leaves = sorted(set(range(len(nodes))).difference(order))
-        self.holders = [number for number in order if nodes[number].saved != ()]  # those to release
+        holders = [number for number in order if nodes[number].saved != ()]
+        # those to release: before the plan runs, which has what they saved, and after
+        self.before = [] if plan.may_end else [number for number in holders if number in plan.saved]
+        self.after = [number for number in holders if plan.may_end or number not in plan.saved]
         writer = Writer(plan, nodes, order, roots)
         self.parts = [writer.part(first) for first in range(0, len(order), TOGETHER)]
 

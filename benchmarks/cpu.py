@@ -28,7 +28,7 @@ from cpu_libraries import LIBRARIES, environment, installed, operands, set_threa
 from cpu_report import Numbers, Row, plot, table, write
 from cpu_works import LARGE, ROWS, WORKS, Step, Work
 
-SPAN = 0.02  # seconds that a turn takes at least
+SPAN = 0.1  # seconds that a turn takes at least
 ALIKE = 1e-3  # how far results may be from PyTorch's, relative to them
 STATUS = Path("/proc/self/status")  # Linux tells there what memory a process has; elsewhere that row is left out
 MEMORY, LIGHTER = f"peak memory of {LARGE.title}", {"PyTorch": 0.7}

@@ -19,8 +19,8 @@ devices dtypes shapes layouts return_types printing _libm generator
 backends/
 op fused streams
 ops/
-fusion/
 engine
+fusion/
 tensor edges rules nodes views writes record functions walks planned backward explaining methods extend values factory
 conversion creation interchange keys indexing metadata random sampling topython typeinfo
 replay tracers symbols reducing picking fused_node tracing composites

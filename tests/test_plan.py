@@ -143,16 +143,6 @@ def test_another_size_needs_no_other_plan_and_no_compilation(leaf):
     assert not trace.copies
 
 
-def test_a_graph_with_a_hook_or_a_custom_function_goes_without_a_plan(leaf):
-    x = leaf(N)
-    y = x * 2
-    y.register_hook(lambda g: g * 3)
-    before = fusion.stats()
-    y.exp().sum().backward()
-    assert fusion.stats().plans_built == before.plans_built
-    assert_allclose(host(x.grad), 6 * np.exp(2 * host(x)), rtol=1e-5)
-
-
 def test_another_batch_and_learning_rate_compile_nothing(leaf, rng):
     parameters = [leaf(64, 128), leaf(128), leaf(128), leaf(128), leaf(128, 10), leaf(10)]
     optimizer = ag.optim.Adam(parameters, lr=0.1)

@@ -2,14 +2,16 @@
 
 import weakref
 from collections.abc import Callable
+from math import prod
 from typing import Any, ClassVar
 
 from ..backends import Type
+from ..devices import cpu
 from ..edges import edge_of, shown
 from ..engine import Output
 from ..errors import DeviceError, FreedError, GraphError, ShapeError, StaleError
 from ..modes import Namespace
-from ..nodes import ArrayNode, fit, stale
+from ..nodes import LARGE, ArrayNode, fit, stale
 from ..tensor import Tensor, wrap
 
 Info = tuple[Type, tuple[int, ...]]  # what is known of a tensor without keeping it: its type and shape
@@ -100,6 +102,17 @@ class FunctionNode(ArrayNode):
     inputs: tuple[Info | None, ...]  # None for arguments that are no tensors
     outputs: tuple[Info | None, ...]
     aliases = True
+
+    def kind(self) -> Any:
+        types = tuple([info and info[0] for info in (*self.inputs, *self.outputs)])
+        one = len({type_.device for type_ in types if type_ is not None}) == 1
+        return (type(self), self.hooked, self.results, *types) if one else None
+
+    @property
+    def large(self) -> bool:  # type: ignore[override]
+        """Whether a tensor is on a device, or large."""
+        known = [info for info in (*self.inputs, *self.outputs) if info is not None]
+        return any(type_.device is not cpu or prod(shape) >= LARGE for type_, shape in known)
 
     @property
     def saved_tensors(self) -> tuple[Tensor | None, ...]:

@@ -1,9 +1,9 @@
-"""The planned road: a backward pass on the device as a short list of launches, composed once and then replayed.
+"""The planned road: a backward pass as a short list of launches, composed once and then replayed.
 
 Cotangents travel through the tape as formulas, so chains, fan-out sums, products, and what broadcasting sums
 up again fuse by construction. A program runs where values are needed: by an operation that has no formulas, by a
-leaf, or where a formula reaches its limits. The list is kept under the tape's signature: the next pass over the
-same operations composes and compiles nothing.
+hook or a custom Function, by a leaf, or where a formula reaches its limits. The list is kept under the tape's
+signature: the next pass over the same operations composes and compiles nothing.
 """
 
 from collections import Counter
@@ -14,6 +14,7 @@ from typing import Any
 from .. import backends
 from ..backends import _numpy
 from ..dtypes import REDUCED, dtype, float32
+from ..engine import Output, Parts
 from ..modes import modes
 from ..op import TABLE, Op
 from . import device
@@ -77,18 +78,63 @@ class Launch:
         return device.run(self.program, self.pick(values), domain, targets, self.doubtful)
 
 
+class UnlikeBeforeError(Exception):
+    """A hook or a custom Function gives a cotangent where it gave none before, or none where it did."""
+
+
 @dataclass
 class Call:
-    """The pullback of an operation that has no formulas."""
+    """The pullback of an operation that has no formulas, of the results ``numbers`` if it has several."""
 
     node: int
-    inputs: tuple[int]
+    inputs: tuple[int, ...]
+    numbers: tuple[int, ...] = ()
 
     def run(self, values: list[Any], nodes: list[Any]) -> Sequence[Any]:
-        node, grad = nodes[self.node], values[self.inputs[0]]
+        arrived = [values[i] for i in self.inputs]
+        return self.pulled(nodes[self.node], self.together(arrived))
+
+    def together(self, arrived: list[Any]) -> Any:
+        """The cotangent of the node, made of those that arrived."""
+        return Parts(zip(self.numbers, arrived, strict=True)) if self.numbers else arrived[0]
+
+    @staticmethod
+    def pulled(node: Any, grad: Any) -> Sequence[Any]:
+        """What the node makes of it."""
         if modes.watch is not None:
             return modes.watch.call(node.name(), node.pullback, grad)  # type: ignore[no-any-return]
         return node.pullback(grad)  # type: ignore[no-any-return]
+
+
+@dataclass
+class Shown(Call):
+    """A call in which users see cotangents, and may keep, write to or withhold them: of hooks or a custom Function.
+
+    It gives the node's own cotangent, too, for the tensor that retains it. ``given`` tells which cotangents the
+    first call gave, where users may withhold some.
+    """
+
+    seeds: int = 0  # values that a plan must not give away
+    withholds: bool = False
+    given: list[bool] | None = None
+
+    def run(self, values: list[Any], nodes: list[Any]) -> Sequence[Any]:
+        node = nodes[self.node]
+        grad = self.together([values[i].copy() if i < self.seeds else values[i] for i in self.inputs])
+        if (hooks := node.hooks) is not None:
+            grad = hooks.on_cotangent(grad)
+        retained, grad = grad, grad if hooks is None else hooks.before(grad)
+        if grad is None:
+            parts: tuple[Any, ...] = (None,) * len(node.parents)
+        else:
+            parts = (grad,) if isinstance(node, Output) else tuple(self.pulled(node, grad))
+            parts = parts if hooks is None else hooks.after(parts, grad)
+        if self.withholds:
+            given = [part is not None for part, parent in zip(parts, node.parents, strict=False) if parent is not None]
+            if self.given is not None and given != self.given:
+                raise UnlikeBeforeError
+            self.given = given
+        return [*parts, retained]
 
 
 @dataclass
@@ -100,8 +146,14 @@ class Plan:
 
     steps: list[tuple[Any, int, tuple[int, ...]]]  # and its first value, and the values that it reads last
     leaves: list[tuple[int, int, bool]]  # leaf, value, held by others too
+    retained: list[tuple[int, int]]  # node with hooks, value
     saved: dict[int, list[tuple[int, int]]]  # for each node read: which of what it saved is which value
     count: int  # of all values
+
+    @property
+    def may_end(self) -> bool:
+        """Whether it may end with ``UnlikeBeforeError``: then the pass has to go node by node."""
+        return any(isinstance(step, Shown) and step.withholds for step, _, _ in self.steps)
 
     def run(self, values: list[Any], nodes: list[Any]) -> None:
         """Fill in the ``values`` that steps give."""
@@ -125,18 +177,22 @@ class Builder:
         self.saved: dict[int, list[tuple[int, int]]] = {}
         self.known: dict[int, int] = {}  # the values that nodes saved, by the arrays' identity
         self.plain: dict[int, Region] = {}  # values that dense nodes saved, and the region that they have the shape of
-        self.inner = {n for n in order if nodes[n].formulas is not None}  # whose cotangents may stay formulas
+        # those whose cotangents may stay formulas
+        self.inner = {n for n in order if nodes[n].formulas is not None and nodes[n].hooks is None}
         self.mixed = any(nodes[n].is_complex for n in order)
         self.ends = set(range(len(nodes))).difference(order)  # the leaves
         self.numbers = {node: number for number, node in enumerate(nodes)}
         self.grads: dict[int, Formula] = {}
+        self.several: dict[int, dict[int, Formula]] = {}  # of nodes with several results, by the results' numbers
+        self.retained: list[tuple[int, int]] = []
+        self.shown: set[int] = set()  # values that users may hold
         self.awaited = Counter(self.numbers[p] for n in order for p in nodes[n].parents if p is not None)
         self.awaited.update(roots)
         for i, root in enumerate(roots):
             self.deliver(root, self.of_value(i))
         for number in order:
-            if number in self.grads:
-                (self.compose if number in self.inner else self.call)(number)
+            if number in self.grads or number in self.several:
+                self.take(number)
             else:
                 for parent in nodes[number].parents:
                     if parent is not None:
@@ -228,12 +284,41 @@ class Builder:
         """The type and shape that ``formula`` is to be cast and summed to; None if it has them."""
         return None if formula.fit is None else self.nodes[formula.fit[0]].fit[formula.fit[1]]
 
+    def take(self, number: int) -> None:
+        """Go on from a node that a cotangent has reached."""
+        node = self.nodes[number]
+        if number in self.inner:
+            self.compose(number)
+        elif isinstance(node, Output) and node.hooks is None:
+            self.hand_on(node, self.grads.pop(number))
+        else:
+            self.call(number)
+
+    def hand_on(self, output: Output, grad: Formula) -> None:
+        """Give the node of several results the cotangent of one."""
+        source = self.numbers[output.parents[0]]
+        self.awaited[source] -= 1
+        self.several.setdefault(source, {})[output.index] = grad
+
     def call(self, number: int) -> None:
-        """Run the pullback of a node that has no formulas."""
-        made = self.do(Call(number, (self.force(self.grads.pop(number)),)))
-        for parent, value in zip(self.nodes[number].parents, made, strict=False):  # indices have no cotangent
-            if parent is not None:
-                part = None if self.values[value] is None else self.of_value(value)
+        """Run the pullback of a node that has no formulas, or whose cotangents users see."""
+        node, several = self.nodes[number], self.several.pop(number, {})
+        arriving = several.values() if several else [self.grads.pop(number)]
+        inputs, numbers = tuple(map(self.force, arriving)), tuple(several)
+        if node.hooks is None and not node.aliases:
+            made = self.do(Call(number, inputs, numbers))
+        else:
+            withholds = bool(node.aliases or node.hooked)
+            made = self.do(Shown(number, inputs, numbers, len(self.seeds), withholds))
+            self.shown.update(made)
+            self.retained += [(number, made[-1])] if node.hooks is not None else []
+        for parent, value in zip(node.parents, made, strict=False):  # indices have no cotangent
+            if parent is None:
+                continue
+            part = None if self.values[value] is None else self.of_value(value)
+            if isinstance(node, Output) and part is not None:
+                self.hand_on(node, part)
+            else:
                 self.deliver(self.numbers[parent], part)
 
     def compose(self, number: int) -> None:
@@ -350,7 +435,7 @@ class Builder:
             value = self.value(formula)
             assert value is not None
             holders = sum(other is self.values[value] for other in self.values)
-            leaves.append((number, value, holders > 1 or value < len(self.seeds)))
+            leaves.append((number, value, holders > 1 or value < len(self.seeds) or value in self.shown))
         return leaves
 
     def plan(self) -> Plan:
@@ -358,7 +443,7 @@ class Builder:
         last: dict[int, int] = {}
         for number, (step, _) in enumerate(self.steps):
             last.update(dict.fromkeys(step.inputs, number))
-        for _, value, _ in self.leaves:
+        for value in (*(value for _, value, _ in self.leaves), *(value for _, value in self.retained)):
             last.pop(value, None)
         reads: list[list[int]] = [[] for _ in self.steps]
         for value, number in last.items():
@@ -366,7 +451,7 @@ class Builder:
         if reads:
             reads[-1] = []  # these go with the list of values
         steps = [(step, first, tuple(own)) for (step, first), own in zip(self.steps, reads, strict=True)]
-        return Plan(steps, self.leaves, self.saved, len(self.values))
+        return Plan(steps, self.leaves, self.retained, self.saved, len(self.values))
 
 
 def arriving(grad: Formula, node: Any) -> Expr:
