@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
+from weakref import WeakSet
 
 import numpy as np
 
@@ -39,7 +40,7 @@ class Plan(NamedTuple):
     launch: Alike | Large | None
 
 
-NAMESPACES: list[dict[str, Any]] = []  # of all functions
+FUNCTIONS: WeakSet[Any] = WeakSet()  # all that were made
 _NUMBERS: dict[tuple[float, Type], np.ndarray] = {}
 
 
@@ -342,9 +343,9 @@ def function_of(
         return made
 
     namespace["make_on_device"] = make_on_device
-    NAMESPACES.append(namespace)
     text = source(spelled, flavour, road)
     exec(compile(text, f"{__file__}: {op.name}", "exec"), namespace)  # noqa: S102  our own text
+    FUNCTIONS.add(namespace[spelled.name])
     return namespace[spelled.name]  # type: ignore[no-any-return]
 
 

@@ -21,7 +21,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Where ``--plan-all`` says so, every array is large, and every graph came before."""
     if config.getoption("--plan-all"):
         planned.Plans.came_before = lambda _, __: True
-        for names in (*functions.NAMESPACES, vars(record), vars(tracing)):
+        for names in (*(f.__globals__ for f in functions.FUNCTIONS), vars(record), vars(tracing)):
             names["LARGE"] = 0
 
 
