@@ -18,12 +18,14 @@ from ..modes import modes
 from .expr import Expr, fold, slot, substitute
 from .reductions import ALL, ELEMENT, POSITION, ROW, Place, Reduction
 from .straight import At, Function, Shape, Writer, full, operations, real_of
+from .threads import THREADS
 
 if TYPE_CHECKING:
     from .program import Program
 
 SMALL = 1 << 18  # bytes of an array of the domain's shape, up to which all is computed at one go
 TILE = 1 << 22  # bytes of all that a tile is computed of and in
+PARTS = 8  # of the tiles, at most, that threads share
 
 
 def run(program: "Program", values: Sequence[Any], domain: Shape, targets: Sequence[Shape | None]) -> list[np.ndarray]:
@@ -221,7 +223,6 @@ class Sweep:
         self.function = function
         whole = next((v for v in self.values if isinstance(v, np.ndarray) and v.shape == domain), None)
         self.order = list(range(len(domain))) if whole is None else outer_to_inner(whole)  # of the axes in memory
-        self.results = [self.begun(i) for i in range(len(targets))]
 
     def begun(self, i: int) -> np.ndarray:
         """Where the values of the root ``i`` go: an array with all axes of the domain."""
@@ -237,30 +238,48 @@ class Sweep:
         return aligned(np.full(shape, start, widest(self.program.outputs[i]).numpy), len(self.domain))
 
     def run(self) -> list[np.ndarray]:
-        """The roots' arrays."""
-        program, axes = self.program, self.program.axes
+        """The roots' arrays, by several threads; each part of the tiles has sums of its own, however many there are."""
         width = self.function.reals + sum(isinstance(v, np.ndarray) and v.size > 1 for v in self.values)
-        scratch: dict[Shape, tuple[list[np.ndarray], list[np.ndarray]]] = {}
         size = TILE // self.real.itemsize // (width + 1)
         if self.order != sorted(self.order):  # tiles would be in pieces in memory, which costs more than they save
             size = prod(self.domain)
-        for tile in tiles(self.domain, self.on.whole, size):
+        every = list(tiles(self.domain, self.on.whole, size))
+        results = [self.begun(i) for i in range(len(self.targets))]
+        sums = [i for i, reduced in enumerate(self.reduced) if reduced]
+        number = min(PARTS, len(every)) if sum(results[i].size for i in sums) * PARTS <= prod(self.domain) else 1
+        others = [[self.begun(i) if i in sums else out for i, out in enumerate(results)] for _ in range(number - 1)]
+        ends = [len(every) * i // number for i in range(number + 1)]
+        THREADS.each(
+            [
+                partial(self.compute, every[first:last], own)
+                for first, last, own in zip(ends, ends[1:], [results, *others], strict=False)
+            ]
+        )
+        for i in sums:
+            for own in others:
+                self.combine[i](results[i], own[i], out=results[i])
+        return [
+            result.astype(d.numpy, copy=False).reshape(self.shapes[level] if target is None else target)
+            for result, d, level, target in zip(
+                results, self.program.outputs, self.program.levels, self.targets, strict=True
+            )
+        ]
+
+    def compute(self, own_tiles: Sequence[tuple[slice, ...]], results: Sequence[np.ndarray]) -> None:
+        """Put what the roots are in some tiles into ``results``, or add it up there."""
+        program, axes = self.program, self.program.axes
+        scratch: dict[Shape, tuple[list[np.ndarray], list[np.ndarray]]] = {}
+        for tile in own_tiles:
             shape = tuple([s.stop - s.start for s in tile])
             if (own := scratch.get(shape)) is None:
                 own = scratch[shape] = SCRATCH.arrays(self.function, shape, self.real, self.order)
             at = At(self.domain, axes, tile) if self.on.placed else None
             parts = [part(v, tile) if isinstance(v, np.ndarray) else v for v in self.values]
-            outs = [part(result, tile) for result in self.results]
+            outs = [part(result, tile) for result in results]
             shapes = naturals(shape, axes)
             made = self.function.call(*parts, shape, shapes[ROW], shape[len(shape) - axes :], at, *own, outs)
             for i, value in enumerate(made):
                 self.put(i, value, outs[i], shapes[program.levels[i]])
-        return [
-            result.astype(d.numpy, copy=False).reshape(self.shapes[level] if target is None else target)
-            for result, d, level, target in zip(
-                self.results, program.outputs, program.levels, self.targets, strict=True
-            )
-        ]
 
     def put(self, i: int, value: Any, out: np.ndarray, natural: Shape) -> None:
         """Keep what the root ``i`` is in a tile, or add it up."""
@@ -283,15 +302,19 @@ def part(x: np.ndarray, tile: tuple[slice, ...]) -> np.ndarray:
 
 
 def tiles(domain: Shape, whole: int, size: int) -> Iterator[tuple[slice, ...]]:
-    """Parts of ``domain`` of about ``size`` elements, whose last ``whole`` axes are not divided."""
-    axis = next(a for a in range(len(domain) + 1) if prod(domain[a + 1 :]) <= size)
-    axis = min(axis, len(domain) - whole)
+    """Parts of ``domain`` of about ``size`` elements, whose last ``whole`` axes are not divided.
+
+    >>> list(tiles((2, 900), 1, 100)) == [(slice(0, 1), slice(0, 900)), (slice(1, 2), slice(0, 900))]
+    True
+    """
+    if whole == len(domain):
+        yield tuple(slice(0, n) for n in domain)
+        return
+    axis = next(a for a in range(len(domain)) if prod(domain[a + 1 :]) <= size)
+    axis = min(axis, len(domain) - whole - 1)
     rest = tuple(slice(0, n) for n in domain[axis + 1 :])
     for outer in np.ndindex(*domain[:axis]):
         before = tuple(slice(i, i + 1) for i in outer)
-        if axis == len(domain):
-            yield before
-            continue
         step = max(1, size // max(prod(domain[axis + 1 :]), 1))
         for start in range(0, domain[axis], step):
             yield (*before, slice(start, min(start + step, domain[axis])), *rest)

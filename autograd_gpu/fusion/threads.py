@@ -1,12 +1,15 @@
 """How many threads compute one kernel on the CPU, and how they share it."""
 
 import os
+from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from ctypes import c_int, c_longlong, c_void_p, cast
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from ..modes import modes
 from .compiler import COMPILER, CannotCompile
 from .pool import POOL
 
@@ -48,6 +51,37 @@ class Threads:
             return function(*arguments, 0, parts)  # type: ignore[no-any-return]
         piece = max(parts // (EACH * number), 1)
         return several(cast(function, c_void_p), *arguments, parts, piece, number)
+
+    def each(self, tasks: Sequence[Callable[[], None]]) -> None:
+        """Do all ``tasks``, on NumPy, which lets other threads of Python's compute meanwhile."""
+        left = deque(tasks)
+
+        def work() -> None:
+            while True:
+                try:
+                    task = left.popleft()
+                except IndexError:
+                    return
+                task()
+
+        number = min(self.number, len(tasks)) - 1
+        helpers = [executor().submit(lambda: modes.quiet(work)) for _ in range(number)]
+        try:
+            work()
+        finally:
+            wait(helpers)
+        for helper in helpers:
+            helper.result()
+
+
+@cache
+def executor() -> ThreadPoolExecutor:
+    """Threads of Python's; a child of a fork makes its own."""
+    return ThreadPoolExecutor(os.cpu_count(), "autograd_gpu")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=executor.cache_clear)
 
 
 @cache
