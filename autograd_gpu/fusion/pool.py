@@ -111,7 +111,7 @@ extern "C" __attribute__((visibility("default"))) int autograd_gpu_share(
     kernel = own, arrays = own_arrays, reals = own_reals, sizes = own_sizes, parts = own_parts, piece = own_piece;
     next = failed = 0;
     __atomic_store_n(&wanted, threads - 1, __ATOMIC_RELAXED);
-    __atomic_store_n(&state, ((state >> 16) + 1) << 16 | 1, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&state, ((__atomic_load_n(&state, __ATOMIC_RELAXED) >> 16) + 1) << 16 | 1, __ATOMIC_SEQ_CST);
     if (__atomic_load_n(&asleep, __ATOMIC_SEQ_CST)) {
         pthread_mutex_lock(&lock);
         pthread_cond_broadcast(&changed);
