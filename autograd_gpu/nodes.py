@@ -107,11 +107,6 @@ class ArrayNode(Node):
         own = () if self.fit is None else tuple(fit and (fit[0], fit[1] is None) for fit in self.fit)
         return (type(self), self.hooked, *own) if own or self.hooks is not None else type(self)
 
-    def fitted_part(self, part: Any, operand: int) -> Any:
-        """``part``, the cotangent of one operand, in the operand's own shape and type."""
-        assert self.fit is not None
-        return part if (own := self.fit[operand]) is None else fit(part, *own)
-
     def fitted(self, parts: tuple[Any, ...]) -> tuple[Any, ...]:
         """``parts`` in the operands' own shapes and types, where those differ from the result's."""
         assert self.fit is not None

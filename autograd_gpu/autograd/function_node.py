@@ -109,7 +109,7 @@ class FunctionNode(ArrayNode):
         return (type(self), self.hooked, self.results, *types) if one else None
 
     @property
-    def large(self) -> bool:  # type: ignore[override]
+    def large(self) -> bool:  # type: ignore[override]  # of other nodes, the class says
         """Whether a tensor is on a device, or large."""
         known = [info for info in (*self.inputs, *self.outputs) if info is not None]
         return any(type_.device is not cpu or prod(shape) >= LARGE for type_, shape in known)

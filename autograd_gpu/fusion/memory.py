@@ -146,16 +146,15 @@ def kept() -> Any:
     except CannotCompile:
         return None
     make.restype = ctypes.c_void_p
-    capsule = ctypes.pythonapi.PyCapsule_New
-    capsule.restype, capsule.argtypes = ctypes.py_object, [ctypes.c_void_p] * 3
+    capsule = ctypes.PYFUNCTYPE(ctypes.py_object, *[ctypes.c_void_p] * 3)(("PyCapsule_New", ctypes.pythonapi))
     return capsule(make(), ctypes.addressof(NAME), None)
 
 
 @cache
 def set_handler() -> Any:
     """NumPy's function that takes a handler for this context, and returns the one before."""
-    pointer = ctypes.pythonapi.PyCapsule_GetPointer
-    pointer.restype, pointer.argtypes = ctypes.POINTER(ctypes.c_void_p), [ctypes.py_object, ctypes.c_char_p]
+    prototype = ctypes.PYFUNCTYPE(ctypes.POINTER(ctypes.c_void_p), ctypes.py_object, ctypes.c_char_p)
+    pointer = prototype(("PyCapsule_GetPointer", ctypes.pythonapi))
     table = pointer(np._core.multiarray._ARRAY_API, None)  # type: ignore[attr-defined]
     return ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.py_object)(table[SET_HANDLER])
 
