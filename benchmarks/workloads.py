@@ -242,7 +242,8 @@ class Row:
     """A workload at the size that is counted, and at one for tests.
 
     ``ideal`` says for each pass to count what it must move at least, beside its matmuls, in units of ``elements``:
-    what it reads and what it leaves behind, once each.
+    what it reads and what it leaves behind, once each. On a GPU the first number of the size is ``longer`` times
+    that, so that no cache holds the arrays.
     """
 
     title: str
@@ -251,6 +252,17 @@ class Row:
     tiny: tuple[int, ...]
     elements: int
     ideal: dict[str, float]
+    longer: int = 1
+
+    @property
+    def large(self) -> tuple[int, ...]:
+        """The size for a GPU."""
+        return self.size[0] * self.longer, *self.size[1:]
+
+    @property
+    def model(self) -> bool:
+        """Whether there are matrix products in it, which ``ideal`` leaves out."""
+        return self.work in {digits, transformer, unet}
 
 
 # Of the models, what lies between two matmuls is one step that reads its inputs and writes its results once:
@@ -264,15 +276,26 @@ class Row:
 # digits, where N is the hidden layer's 32 × 128:
 #   step      images of the batch 1, bias + relu 2, cross-entropy 0.2, relu backward 3, update 3 for each parameter: 7
 ROWS = [
+    # the chain's backward reads g and 18 saved arrays, and leaves a result
+    Row("chain of 30 unary ops, 2^20", chain, (1 << 20,), (7,), 1 << 20, {"backward": 20}, 32),
+    Row("x*y + z, 2^22", multiply_add, (1 << 22,), (7,), 1 << 22, {"backward": 6}, 16),
     Row(
-        "chain of 30 unary ops, 2^20", chain, (1 << 20,), (7,), 1 << 20, {"backward": 20}
-    ),  # g, 18 saved arrays, the result
-    Row("x*y + z, 2^22", multiply_add, (1 << 22,), (7,), 1 << 22, {"backward": 6}),
-    Row("bias + GELU(tanh), 2048 × 3072", bias_gelu, (2048, 3072), (5, 6), 2048 * 3072, {"forward": 2, "backward": 3}),
-    Row("layer_norm, 8192 × 768", layer_norm, (8192, 768), (5, 6), 8192 * 768, {"forward": 2, "backward": 3}),
+        "bias + GELU(tanh), 2048 × 3072",
+        bias_gelu,
+        (2048, 3072),
+        (5, 6),
+        2048 * 3072,
+        {"forward": 2, "backward": 3},
+        16,
+    ),
+    Row("layer_norm, 8192 × 768", layer_norm, (8192, 768), (5, 6), 8192 * 768, {"forward": 2, "backward": 3}, 16),
     # a value is read once for the statistics of all examples, and once more with them
-    Row("batch_norm, 64 × 64 × 16 × 16", batch_norm, (64, 64, 16), (3, 2, 2), 1 << 20, {"forward": 3, "backward": 5}),
-    Row("group_norm, 64 × 64 × 16 × 16", group_norm, (64, 64, 16), (3, 8, 2), 1 << 20, {"forward": 2, "backward": 3}),
+    Row(
+        "batch_norm, 64 × 64 × 16 × 16", batch_norm, (64, 64, 16), (3, 2, 2), 1 << 20, {"forward": 3, "backward": 5}, 64
+    ),
+    Row(
+        "group_norm, 64 × 64 × 16 × 16", group_norm, (64, 64, 16), (3, 8, 2), 1 << 20, {"forward": 2, "backward": 3}, 64
+    ),
     Row(
         "softmax + cross_entropy, 4096 × 1000",
         cross_entropy,
@@ -280,6 +303,7 @@ ROWS = [
         (5, 6),
         4096 * 1000,
         {"forward": 1, "backward": 2},
+        16,
     ),
     Row(
         "dropout + residual, 4096 × 1024",
@@ -288,8 +312,9 @@ ROWS = [
         (5, 6),
         1 << 22,
         {"forward": 3, "backward": 2},
+        16,
     ),
-    Row("sum of g*x over axis 0, 65536 × 64", product_sum, (65536, 64), (5, 6), 1 << 22, {"backward": 2}),
+    Row("sum of g*x over axis 0, 65536 × 64", product_sum, (65536, 64), (5, 6), 1 << 22, {"backward": 2}, 16),
     Row("Adam, 50 parameters", adam, (768, 50), (8, 7), 5_994_250, {"step": 7}),
     Row("digits network, batch of 32", digits, (32, 128), (4, 6), 32 * 128, {"step": 13.2}),
     Row(
@@ -299,6 +324,7 @@ ROWS = [
         (2, 3, 2),
         1 << 18,
         {"forward": 21, "backward": 29, "Adam": 21.1},
+        8,
     ),
     Row(
         "U-Net, 4 × 32 × 64 × 64",
@@ -307,6 +333,7 @@ ROWS = [
         (2, 16, 8),
         1 << 19,
         {"forward": 12.8, "backward": 18.5, "Adam": 0.07},
+        16,
     ),
 ]
 
