@@ -1,5 +1,6 @@
 """CUDA C compiled by NVRTC alone: no device is needed."""
 
+import re
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -47,3 +48,17 @@ def instructions(text: str) -> list[str]:
     lines = compiled(text, ptx=True).code
     source = lines.decode() if isinstance(lines, bytes) else lines
     return [line.strip() for line in source.splitlines() if line.startswith("\t")]
+
+
+def lacks_registers(text: str, architecture: str = "90") -> bool:
+    """Whether a kernel keeps values in memory for want of registers: ptxas also parks a few around a division's call."""
+    log = compiled(text, architecture).log
+    threads, spilled, used = (
+        int(re.search(pattern, where)[1])  # type: ignore[index]
+        for pattern, where in (
+            (r"__launch_bounds__\((\d+)\)", text),
+            (r"(\d+) bytes spill stores", log),
+            (r"Used (\d+) registers", log),
+        )
+    )
+    return spilled > 0 and used > 0.9 * min(255, 65536 // threads)

@@ -119,6 +119,14 @@ def test_sums_over_rows_beside_reductions_along_them(rows, device, rng):
     )
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("columns", [12, 96, 390, 768])
+def test_values_of_each_column_that_differ_by_batch(columns, dtype, device, rng):
+    values = [normal(rng, 3, 50, columns, dtype=dtype), normal(rng, 3, 1, columns, dtype=dtype)]
+    check([x * y + y, x * y], values, targets=[None, (3, 1, columns)], device=device, scale=20)
+    check([softmax(x * y), x * x], values, targets=[None, (3, 1, columns)], device=device, scale=20)
+
+
 @pytest.mark.parametrize(
     ("domain", "axes"), [((4, 3, 7), 2), ((2, 3, 4, 5), 2), ((2, 3, 4, 5), 3), ((6, 8), 2), ((9,), 1)]
 )

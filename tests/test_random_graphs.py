@@ -141,7 +141,7 @@ ELEMENTWISE = [op.name for op in OPS]
 PLANNED = ELEMENTWISE, ELEMENTWISE, list(OTHERS)
 ALL = (*PLANNED, list(CALLED))
 COMPLEX_TOO = [op.name for op in OPS if COMPLEX in op.takes]
-REAL_ONLY = {"chosen", "softmax"}
+REAL_ONLY = {"chosen", "softmax", "cast"}
 
 # --- running them ----------------------------------------------------------------------------------------
 

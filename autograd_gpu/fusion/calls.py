@@ -137,7 +137,7 @@ class Tiles:
     @classmethod
     def of(cls, outputs: list[Output], inputs: list[Input], grid: Grid, *, along: bool) -> "Tiles":
         """Those that fit; ``along`` rows there are reductions, so that parts have all columns."""
-        laid = [(NUMBER, ()) if x.number else rows_layout(grid, i) for i, x in enumerate(inputs)]
+        laid = [(NUMBER, ()) if x.number else rows_layout(grid, i, 1) for i, x in enumerate(inputs)]
         rows, columns = grid.rows.size, grid.columns.size
         across = [letter == STRIDED and strides[1] == 1 for letter, strides in laid]
         kind = loops.Rows

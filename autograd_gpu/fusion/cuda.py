@@ -61,6 +61,8 @@ template <typename T> __device__ __forceinline__ T real_of(complex<T> x) { retur
 """
 NO_COMPLEX = "template <typename T> struct complex;\n"  # functions may name it
 
+SEVERAL = "template <typename T> struct alignas(sizeof(T) * {count}) Several {{ T values[{count}]; }};"  # neighbours
+
 STORED = {
     "bool": "bool", "uint8": "unsigned char", "int8": "signed char", "int16": "short", "int32": "int",
     "int64": "long long", "float16": "float16", "bfloat16": "bfloat16", "float32": "float", "float64": "double",

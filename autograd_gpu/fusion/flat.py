@@ -9,6 +9,7 @@ from .cuda import (
     CONSTANT,
     DENSE,
     NUMBER,
+    SEVERAL,
     STORED,
     Output,
     Source,
@@ -55,7 +56,7 @@ class Flat:
         parameters = [*source.parameters, "const long long elements"]
         return laid_out(f"""\
 {source.prelude(shuffles=bool(self.sums) or CONSTANT in source.layouts)}
-template <typename T> struct alignas(sizeof(T) * {vector}) Several {{ T values[{vector}]; }};
+{SEVERAL.format(count=vector)}
 {"".join(block_reduction(i, reduction, threads) for i, _, reduction in self.sums)}
 __device__ __forceinline__ void compute({", ".join([*values, f"const {index} place", *results])}) {{
 {joined(self.formulas())}

@@ -4,6 +4,7 @@ import re
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from math import gcd, isqrt
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -14,14 +15,15 @@ from .codegen import sizes
 from .cuda import COLUMN_WISE, CONSTANT, DENSE, NUMBER, ROW_WISE, SHARED, STRIDED, WARP_WISE, Output, Source
 from .expr import slot, substitute
 from .flat import Flat, Stride
+from .reductions import ELEMENT
 from .rows import Rows, Tiling
 from .stats import STATS
 
 SMALL = 32768  # elements that one block sums alone
 MEDIUM = 2**19  # elements that blocks sum alone of which each has some columns
-ROWS_EACH = 32  # rows that a block takes before there are more blocks than run at once
 KEPT = 64  # values that a thread keeps in registers, of 512 threads or fewer
-LONGEST = 16  # columns of a row for each thread: more take long to compile
+EACH = 48  # of them that are enough to keep the memory busy
+LONGEST = 16  # columns of a row for each thread at most: more take long to compile
 MOST = 65535  # blocks along the second and third axis of a grid
 WHOLE = Tiling(512, 1, 0)  # of a row of any length, so that no other length needs another kernel
 NO_WORD = re.compile(r"\W")
@@ -185,16 +187,27 @@ class Grid(NamedTuple):
         return batches, rows, columns
 
 
-def rows_layout(grid: Grid, i: int) -> tuple[str, tuple[int, ...]]:
+def rows_layout(grid: Grid, i: int, vector: int) -> tuple[str, tuple[int, ...]]:
     """How input ``i``, an array, lies for a kernel of rows, and the strides that the kernel is given."""
     batch, row, column = (axis.strides[i] for axis in grid[:3])
     if grid.shares(i)[2]:
-        return (SHARED if grid.columns.shared[i] % 32 else WARP_WISE), (batch, row, column)
+        return (SHARED if grid.columns.shared[i] % (32 * vector) else WARP_WISE), (batch, row, column)
     if column not in (0, 1):
         return STRIDED, (batch, row, column)
     if row:
         return (DENSE if column else ROW_WISE), (batch, row)
     return (COLUMN_WISE if column else CONSTANT), (batch,)
+
+
+def vector_of(outputs: list[Output], inputs: list[Input], grid: Grid) -> int:
+    """How many neighbouring columns are read and written at once: 16 bytes, where all lies so."""
+    side_by_side = [(i, x) for i, x in enumerate(inputs) if not x.number and grid.columns.strides[i] == 1]
+    own = [(i, x) for i, x in side_by_side if not grid.shares(i)[2]]
+    stored = [o.dtype for o in outputs if o.reduction is None and o.level == ELEMENT]
+    widest = max((d.numpy.itemsize for d in (*stored, *(x.dtype for _, x in own)) if d is not None), default=16)
+    steps = [grid.columns.size, *(count for count in grid.columns.shared if count != 1)]
+    steps += [axis.strides[i] for i, _ in own for axis in (grid.batches, grid.rows)]
+    return gcd(min(16 // widest, 4), *steps) if all(x.aligned for _, x in own) else 1
 
 
 def batch_blocks(batches: int) -> int:
@@ -219,22 +232,32 @@ class Tiles(NamedTuple):
     @classmethod
     def of(cls, outputs: list[Output], inputs: list[Input], grid: Grid, *, along: bool) -> "Tiles":
         """Those that fit; ``along`` rows there are reductions, so that blocks must not share a row."""
-        laid = [(NUMBER, ()) if x.number else rows_layout(grid, i) for i, x in enumerate(inputs)]
+        vector = vector_of(outputs, inputs, grid)
+        laid = [(NUMBER, ()) if x.number else rows_layout(grid, i, vector) for i, x in enumerate(inputs)]
+        letters = [letter for letter, _ in laid]
         batches, rows, columns = (axis.size for axis in grid[:3])
         sums = sum(output.reduction is not None for output in outputs)
-        by_row = any(letter == ROW_WISE for letter, _ in laid)
-        tiling = row_tiling(columns, held(laid, sums)) if along else column_tiling(rows, columns, sums, by_row=by_row)
+        if along:
+            values = sum(letter in (DENSE, STRIDED, COLUMN_WISE) for letter in letters)
+            values += sum(output.by_column for output in outputs)
+            tiling = row_tiling(columns, max(values, 1), vector, by_column=COLUMN_WISE in letters)
+        else:
+            tiling = column_tiling(grid, sums, vector, letters)
         if along and batches * rows == 1 and not any(output.by_column for output in outputs):
             tiling = WHOLE
         tiles = 1 if along else blocks_for(columns, tiling.width * tiling.items)
-        splits, others = blocks_for(rows, tiling.height), tiles * batch_blocks(batches)
-        if sums and rows * columns <= (SMALL if along else MEDIUM):
-            splits = 1
-        elif sums or any(letter == COLUMN_WISE for letter, _ in laid):
-            splits = min(splits, max(cuda().processors() // others, blocks_for(rows, tiling.height * ROWS_EACH)))
-        else:
-            splits = min(splits, max(16 * cuda().processors() // others, 1))
-        return cls(grid, laid, tiling, tiles, min(splits, MOST))
+        if sums and (rows * columns <= SMALL if along else alone(rows, columns)):
+            return cls(grid, laid, tiling, tiles, 1)
+        steps, others = blocks_for(rows, tiling.height), tiles * batch_blocks(batches)
+        waves = max(4096 // tiling.threads * cuda().processors() // others, 1)  # blocks twice as many as run at once
+        most = max(blocks_for(steps, 4), waves)
+        if any(output.by_column for output in outputs):  # what they leave is summed in about as many steps
+            most = max(min(isqrt(32 * steps), blocks_for(steps, 8)), cuda().processors() // others)
+        elif COLUMN_WISE in letters:  # is read again by each block
+            most = max(blocks_for(rows, 16 * letters.count(COLUMN_WISE)), cuda().processors() // others)
+        if sums:
+            most = min(most, waves)
+        return cls(grid, laid, tiling, tiles, min(steps, most, MOST))
 
     def call(self, name: str, outputs: list[Output], inputs: list[Input], computed: dtype) -> Call:
         """The launch of the kernel."""
@@ -255,32 +278,41 @@ class Tiles(NamedTuple):
         )
 
 
-def held(laid: list[tuple[str, Shape]], sums: int) -> int:
-    """How many values of a column a thread keeps."""
-    return sum(letter in (DENSE, STRIDED, COLUMN_WISE) for letter, _ in laid) + sums
-
-
-def column_tiling(rows: int, columns: int, sums: int, *, by_row: bool) -> Tiling:
+def column_tiling(grid: Grid, sums: int, vector: int, letters: list[str]) -> Tiling:
     """How a block's threads share rows and columns that need nothing of each other but sums of columns.
 
-    ``by_row`` there are values of each row, which a thread reads for several columns at once.
+    Where there are values of each row, a thread reads them for several columns at once.
     """
-    if sums and rows * columns <= MEDIUM:  # one block has all rows, so many threads share them
-        return Tiling(32, 32, 1)
-    items = 4 if by_row and not sums and columns >= 128 else 1
-    width = min(power_of_two(-(-columns // items)), 64 if sums else 256)
-    return Tiling(width, 256 // width, items)
+    batches, rows, columns = (axis.size for axis in grid[:3])
+    few = power_of_two(rows) if rows <= 4 else 1024
+    if sums and alone(rows, columns) and batches * columns <= 1024 * cuda().processors():
+        return Tiling(32, min(32, few), 1)  # one block has all rows, so many threads share them
+    items = 4 if vector == 1 and ROW_WISE in letters and not sums and columns >= 128 else vector
+    width = min(across(-(-columns // items)), 64 if sums or COLUMN_WISE in letters else 256)
+    return Tiling(width, max(min(256 // width, few), 32 // width, 1), items, vector)
 
 
-def row_tiling(columns: int, held: int) -> Tiling:
-    """How a block's threads share rows of ``columns``, each keeping ``held`` values of a column."""
-    if columns <= 32:
-        width = power_of_two(columns)
-        return Tiling(width, 128 // width, 1)
-    width = min(max(power_of_two(-(-columns // 4)), 32), 512)
-    items = -(-columns // width)
-    if items > LONGEST or items * held > KEPT:
-        width, items = 1024, -(-columns // 1024)  # a quarter of the registers that half as many threads have
-        if items * held > KEPT // 4:
-            return WHOLE
-    return Tiling(width, max(128 // width, 1), items)
+def alone(rows: int, columns: int) -> bool:
+    """Whether blocks of which each has some columns sum all rows without taking long."""
+    return rows <= 1024 and rows * columns <= MEDIUM
+
+
+def across(pieces: int) -> int:
+    """How many threads take so many pieces of a row: a power of two, or whole warps."""
+    return power_of_two(pieces) if pieces <= 32 else -(-pieces // 32) * 32
+
+
+def row_tiling(columns: int, values: int, vector: int = 1, *, by_column: bool = False) -> Tiling:
+    """How a block's threads share rows of ``columns``, each keeping so many ``values`` of a column.
+
+    A block has more rows at a time where there are values ``by_column``, which it reads once.
+    """
+    pieces = -(-columns // vector)
+    each = max(min(LONGEST, EACH // values) // vector, 1)  # pieces for a thread
+    width = max(across(-(-pieces // each)), across(min(pieces, 32)))
+    if width > 512:
+        width = 512 if -(-pieces // 512) * vector <= min(LONGEST, KEPT // values) else 1024
+    items = -(-pieces // width) * vector
+    if width > 512 and items > min(LONGEST, KEPT // 4 // values):  # it has a quarter of the registers
+        return Tiling(512, 1, 0, vector)
+    return Tiling(width, max((256 if by_column else 128) // width, 1), items, vector)

@@ -1,7 +1,7 @@
 """CUDA C of a program over rows and columns, with reductions along rows, over rows and over all."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import astuple, dataclass
 
 from .codegen import statements
 from .cuda import (
@@ -10,7 +10,9 @@ from .cuda import (
     DENSE,
     NUMBER,
     ROW_WISE,
+    SEVERAL,
     SHARED,
+    STORED,
     STRIDED,
     WARP_WISE,
     Source,
@@ -20,20 +22,21 @@ from .cuda import (
     laid_out,
 )
 from .expr import Expr, fold, slot, slots, substitute
-from .reductions import ELEMENT, Reduction
+from .reductions import ELEMENT, Place, Reduction, largest
 
 
 @dataclass(frozen=True)
 class Tiling:
     """How the threads of a block share rows: ``width`` threads a row, ``height`` rows at a time.
 
-    Each thread has ``items`` columns of a row, kept in registers; with 0 items it runs along the row again for
-    each step, for rows that are too long.
+    Each thread has ``items`` columns of a row, kept in registers, ``vector`` neighbours of which are read and written
+    at once; with 0 items it runs along the row again for each step, for rows that are too long.
     """
 
     width: int
     height: int
     items: int
+    vector: int = 1
 
     @property
     def threads(self) -> int:
@@ -43,6 +46,7 @@ class Tiling:
 SIZES = [f"const long long {name}" for name in ("batches", "rows", "columns", "batch_line", "row_line")]
 SHARING = [f"const long long {name}" for name in ("batches_shared", "rows_shared", "columns_shared")]
 BY_COLUMN = DENSE, STRIDED, COLUMN_WISE, SHARED, WARP_WISE
+WIDE = DENSE, COLUMN_WISE  # neighbouring columns are neighbours in memory
 
 
 class Rows:
@@ -59,6 +63,9 @@ class Rows:
         self.functions: list[str] = []
         self.names = {i: f"x{i}" for i in range(len(source.inputs))}
         self.varying = {i for i, layout in enumerate(source.layouts) if layout in BY_COLUMN}
+        self.wide = {i for i, layout in enumerate(source.layouts) if layout in WIDE}
+        self.item = f"v * {tiling.vector} + j"
+        self.by_column = [i for i, layout in enumerate(source.layouts) if layout == COLUMN_WISE and tiling.items]
         self.sums = [i for i, output in enumerate(source.outputs) if output.reduction is not None]
 
     def text(self) -> str:
@@ -68,12 +75,13 @@ class Rows:
         finish = joined(self.finish())
         return laid_out(f"""\
 {source.prelude(shuffles=True)}
+{SEVERAL.format(count=tiling.vector)}
 {"".join(self.functions)}
 extern "C" __global__ void __launch_bounds__({tiling.threads}) {source.name}(
     {", ".join([*source.parameters, *self.strides(), *SIZES, *(SHARING if source.shared else ())])}) {{
     const int lane = threadIdx.x;
     const long long elements = batches * rows * columns;
-    const long long base = blockIdx.x * {max(tiling.items, 1) * tiling.width}ll;
+    const long long base = blockIdx.x * {max(tiling.items, 1) * tiling.width}ll + lane * {tiling.vector};
     for (long long batch = blockIdx.z; batch < batches; batch += gridDim.z) {{
 {joined(self.before())}
         for (long long start = blockIdx.y * {tiling.height}ll; start < rows; start += gridDim.y * {tiling.height}ll) {{
@@ -99,20 +107,36 @@ extern "C" __global__ void __launch_bounds__({tiling.threads}) {source.name}(
     def load(self, i: int, place: str) -> str:
         return f"{self.types[i]}(widen(p{i}[{place}]))"
 
-    def live(self, i: int) -> str:
+    def live(self, i: int, column: str = "column") -> str:
         """The element of input ``i`` in this row, if there is such a row."""
-        return f"live ? {self.load(i, self.at(i))} : {self.types[i]}(0)"
+        return f"live ? {self.load(i, self.at(i, column))} : {self.types[i]}(0)"
 
-    def at(self, i: int) -> str:
+    def at(self, i: int, column: str) -> str:
         """Where the element of input ``i`` lies that ``row`` and ``column`` name."""
         match self.source.layouts[i]:
             case "c":
-                return "column"
+                return column
             case "d":
-                return f"{self.row_of(i)} + column"
+                return f"{self.row_of(i)} + {column}"
             case "p" | "w":
-                return f"{self.row_of(i)} + (int)column / (int)columns_shared * column{i}"
-        return f"{self.row_of(i)} + column * column{i}"
+                return f"{self.row_of(i)} + (int){column} / (int)columns_shared * column{i}"
+        return f"{self.row_of(i)} + {column} * column{i}"
+
+    def several(self, i: int) -> str:
+        """The type of input ``i``'s neighbours in memory."""
+        return f"Several<{STORED[self.source.inputs[i].name]}>"  # type: ignore[union-attr]
+
+    def read(self, i: int) -> str:
+        """The neighbours of input ``i`` from the column ``from`` on."""
+        return f"*reinterpret_cast<const {self.several(i)}*>(p{i} + {self.at(i, 'from')})"
+
+    def read_live(self, i: int) -> str:
+        """Read these neighbours, if there is such a row."""
+        return f"{self.several(i)} in_{i} = {{}}; if (live) in_{i} = {self.read(i)};"
+
+    def loaded(self, i: int) -> str:
+        """The element of input ``i`` in this column, whose neighbours were read with it if that is possible."""
+        return f"{self.types[i]}(widen(in_{i}.values[j]))" if i in self.wide else self.live(i)
 
     def row_of(self, i: int) -> str:
         """How far this row of input ``i`` is from the first."""
@@ -133,9 +157,8 @@ extern "C" __global__ void __launch_bounds__({tiling.threads}) {source.name}(
             yield f"const auto p{i} = in{i} + {self.number_of('batch', i)} * batch{i};"
             if layout == CONSTANT:
                 yield from self.source.once(i, self.types[i], f"p{i}", f"(threadIdx.y * {self.tiling.width} + lane)")
-            elif layout == COLUMN_WISE and items:
-                yield f"{self.types[i]} kept{i}[{items}];"
-                yield from self.columns([f"kept{i}[k] = {self.load(i, 'column')};"])
+        if self.by_column:
+            yield from self.keep()
         for i in self.sums:
             output = self.source.outputs[i]
             count = f"[{items}]" if output.by_column else ""
@@ -143,37 +166,90 @@ extern "C" __global__ void __launch_bounds__({tiling.threads}) {source.name}(
             start = f"= {self.source.identity(output.reduction)};"  # type: ignore[arg-type]
             yield f"for (int k = 0; k < {items}; ++k) sum{i}[k] {start}" if count else f"sum{i} {start}"
 
-    def columns(self, body: list[str]) -> list[str]:
-        """A loop over this thread's columns of a row."""
-        tiling = self.tiling
-        if not tiling.items:
-            return [f"for (long long column = lane; column < columns; column += {tiling.width}) {{", *body, "}"]
+    def keep(self) -> Iterator[str]:
+        """Read what has a value for each column, which one row of the block's threads does for all, and keep it."""
+        width, height, items, vector = astuple(self.tiling)
+        read = {i: self.read(i) for i in self.by_column}
+        if height > 1:
+            yield "__syncthreads();"
+            for i in self.by_column:
+                yield f"__shared__ {self.several(i)} staged{i}[{items // vector * width}];"
+            own = (f"staged{i}[v * {width} + lane] = {read[i]};" for i in self.by_column)
+            yield from ["if (threadIdx.y == 0) {", *self.columns([], own), "}", "__syncthreads();"]
+            read = {i: f"staged{i}[v * {width} + lane]" for i in self.by_column}
+        for i in self.by_column:
+            yield f"{self.types[i]} kept{i}[{items}];"
+        yield from self.columns(
+            [f"kept{i}[{self.item}] = {self.loaded(i)};" for i in self.by_column],
+            [f"const {self.several(i)} in_{i} = {value};" for i, value in read.items()],
+        )
+
+    def columns(self, body: list[str], before: Iterable[str] = (), after: Iterable[str] = ()) -> list[str]:
+        """A loop over this thread's columns of a row; ``before`` and ``after`` are done once for neighbours."""
+        width, _, items, vector = astuple(self.tiling)
+        own = [*before, *after]
+        if body:
+            each = f"for (int j = 0; j < {vector}; ++j) {{"
+            own = [*before, "#pragma unroll", each, "const long long column = from + j;", *body, "}", *after]
+        if not items:
+            step = width * vector
+            return [f"for (long long from = lane * {vector}; from < columns; from += {step}) {{", *own, "}"]
         return [
             "#pragma unroll",
-            f"for (int k = 0; k < {tiling.items}; ++k) {{",
-            f"const long long column = base + lane + k * {tiling.width};",
-            "if (column < columns) {",
-            *body,
+            f"for (int v = 0; v < {items // vector}; ++v) {{",
+            f"const long long from = base + v * {width * vector};",
+            "if (from < columns) {",
+            *own,
             "}",
             "}",
         ]
 
-    def each(self, roots: tuple[Expr, ...], use: Callable[[list[str]], list[str]]) -> list[str]:
-        """A loop over columns in which ``use`` gets the names of the values of ``roots``."""
-        lines, results = statements(roots, self.names, self.source.constant)
+    def each(
+        self,
+        roots: tuple[Expr, ...],
+        use: Callable[[list[str]], list[str]],
+        before: Iterable[str] = (),
+        after: Iterable[str] = (),
+    ) -> list[str]:
+        """A loop over columns in which ``use`` gets the names of the values of ``roots``.
+
+        What is the same in all columns is computed first.
+        """
+        differing: dict[Expr, bool] = {}
+        fold(
+            roots,
+            var=self.varying.__contains__,
+            const=lambda _: False,
+            call=lambda op, *args: isinstance(op, Place) or any(args),
+            done=differing,
+        )
+        alike = largest(roots, lambda node: not differing[node])
+        first, values = statements(tuple(alike), self.names, self.source.constant)
+        numbers = range(len(self.names), len(self.names) + len(alike))
+        names = self.names | {n: f"x{n}" for n in numbers}
+        first += [f"const auto {names[n]} = {value};" for n, value in zip(numbers, values, strict=True)]
+        known = dict(zip(alike, map(slot, numbers), strict=True))
+        roots = tuple(substitute(root, known) for root in roots)
+        lines, results = statements(roots, names, self.source.constant)
         read = sorted(slots(*roots) & self.varying)
-        loads = [f"const {self.types[i]} x{i} = {self.value(i)};" for i in read]
+        once = [i for i in read if self.source.layouts[i] in (SHARED, WARP_WISE)]
+        reads = [self.read_live(i) for i in read if i in self.wide and not self.tiling.items]
+        reads += [f"const {self.types[i]} x{i} = {self.shared(i)};" for i in once]
+        loads = [f"const {self.types[i]} x{i} = {self.value(i)};" for i in read if i not in once]
         place = "const long long place = line * columns + column;"
-        return self.columns([place, *loads, *lines, *use(list(results))])
+        loop = self.columns([place, *loads, *lines, *use(list(results))], [*reads, *before], after)
+        return ["{", *first, *loop, "}"] if first else loop
+
+    def shared(self, i: int) -> str:
+        """The element of input ``i`` that neighbouring columns of this row share."""
+        if self.source.layouts[i] == SHARED:
+            return self.live(i, "from")
+        # all threads of a warp are at columns of the row, or none is
+        return f"first(lane % 32 == 0 ? {self.live(i, 'from')} : {self.types[i]}(0), 32)"
 
     def value(self, i: int) -> str:
         """The element of input ``i`` in this row and column."""
-        match self.source.layouts[i]:
-            case "w":  # all threads of a warp are at columns of the row, or none is
-                return f"first(lane % 32 == 0 ? {self.live(i)} : {self.types[i]}(0), 32)"
-            case "p":
-                return self.live(i)
-        return f"kept{i}[k]" if self.tiling.items else self.live(i)
+        return f"kept{i}[{self.item}]" if self.tiling.items else self.loaded(i)
 
     def row(self) -> Iterator[str]:
         """What is done for each row."""
@@ -188,7 +264,10 @@ extern "C" __global__ void __launch_bounds__({tiling.threads}) {source.name}(
         if self.tiling.items:
             kept = [i for i, layout in enumerate(source.layouts) if layout in (DENSE, STRIDED)]
             yield from (f"{self.types[i]} kept{i}[{self.tiling.items}];" for i in kept)
-            yield from self.columns([f"kept{i}[k] = {self.live(i)};" for i in kept])
+            yield from self.columns(
+                [f"kept{i}[{self.item}] = {self.loaded(i)};" for i in kept],
+                [self.read_live(i) for i in kept if i in self.wide],
+            )
         roots = tuple(output.formula for output in source.outputs)
         while stage := innermost(roots):
             yield from self.stage(stage)
@@ -222,18 +301,28 @@ extern "C" __global__ void __launch_bounds__({tiling.threads}) {source.name}(
         outputs = self.source.outputs
         elements = [i for i, output in enumerate(outputs) if output.level == ELEMENT]
 
+        wide = [i for i in elements if outputs[i].reduction is None]
+
         def use(values: list[str]) -> list[str]:
             lines = []
             for i, value in zip(elements, values, strict=True):
-                if (reduction := outputs[i].reduction) is None:
-                    lines.append(f"if (live) {self.source.store(i, 'place', value)}")
+                if i in wide:
+                    lines.append(f"out_{i}.values[j] = {self.source.narrowed(i, value)};")
                 else:
-                    name = f"sum{i}[k]" if outputs[i].by_column else f"sum{i}"
-                    lines.append(f"if (live) {name} = {combined(reduction, name, value)};")
+                    name = f"sum{i}[{self.item}]" if outputs[i].by_column else f"sum{i}"
+                    total = combined(outputs[i].reduction, name, value)  # type: ignore[arg-type]
+                    lines.append(f"if (live) {name} = {total};")
             return lines
 
         if elements:
-            yield from self.each(tuple(roots[i] for i in elements), use)
+            kinds = {i: f"Several<{outputs[i].stored}>" for i in wide}
+            at = "line * columns + from"
+            yield from self.each(
+                tuple(roots[i] for i in elements),
+                use,
+                [f"{kind} out_{i};" for i, kind in kinds.items()],
+                [f"if (live) *reinterpret_cast<{kind}*>(out{i} + {at}) = out_{i};" for i, kind in kinds.items()],
+            )
         others = [i for i in range(len(roots)) if i not in elements]
         lines, values = statements(tuple(roots[i] for i in others), self.names, self.source.constant)
         yield from (f"{{ {line}" if not n else line for n, line in enumerate(lines))
@@ -255,8 +344,10 @@ extern "C" __global__ void __launch_bounds__({tiling.threads}) {source.name}(
             yield "{"
             if output.by_column:
                 yield f"__shared__ scalar shared[{tiling.height}][{tiling.width}];"
+                yield "#pragma unroll"
                 yield f"for (int k = 0; k < {tiling.items}; ++k) {{"
-                yield f"const long long column = base + lane + k * {tiling.width};"
+                vector = tiling.vector
+                yield f"const long long column = base + k / {vector} * {tiling.width * vector} + k % {vector};"
                 yield f"shared[threadIdx.y][lane] = sum{i}[k];"
                 yield "__syncthreads();"
                 yield "if (threadIdx.y == 0 && column < columns) {"
@@ -272,9 +363,10 @@ extern "C" __global__ void __launch_bounds__({tiling.threads}) {source.name}(
                 yield f"const int thread = threadIdx.y * {tiling.width} + lane;"
                 yield f"shared[thread] = sum{i};"
                 yield "__syncthreads();"
-                yield f"for (int half = {tiling.threads // 2}; half; half /= 2) {{"
+                yield f"for (int left = {tiling.threads}, half; left > 1; left = half) {{"
+                yield "half = (left + 1) / 2;"
                 combine = combined(reduction, "shared[thread]", "shared[thread + half]")
-                yield f"if (thread < half) shared[thread] = {combine};"
+                yield f"if (thread + half < left) shared[thread] = {combine};"
                 yield "__syncthreads();"
                 yield "}"
                 block = "(blockIdx.y * (long long)gridDim.x + blockIdx.x) * batches + batch"
