@@ -18,7 +18,7 @@ from autograd_gpu.fusion import kernels
 from autograd_gpu.fusion.cuda import Output, Source
 from autograd_gpu.fusion.expr import Expr, const, slot, substitute, vjp
 from autograd_gpu.fusion.flat import Flat, Stride
-from autograd_gpu.fusion.reductions import COUNT, ELEMENT, MAX, POSITION, ROW, SUM, SUM_ALL, SUM_ROWS
+from autograd_gpu.fusion.reductions import COUNT, ELEMENT, MAX, POSITION, ROW, SUM, SUM_ALL, SUM_ROWS, UNIFORM
 from autograd_gpu.fusion.reverse import pull
 from autograd_gpu.fusion.rows import Rows, Tiling
 from autograd_gpu.op import TABLE
@@ -89,6 +89,14 @@ def test_flat_kernels_of_other_dtypes_read_and_write_16_bytes_at_once(dtype, vec
 def test_flat_kernels_never_divide_to_find_their_place(index):
     text = flat([x * y], (float32, float32), "dd", stride=Stride(256, 4, index))
     assert not [line for line in nvrtc.instructions(text) if line.startswith(("div", "rem"))]
+
+
+def test_neighbours_share_random_words():
+    def multiplications(vector):
+        drawn = flat([x * Expr(UNIFORM, y, z)], (float32, None, None), "dnn", stride=Stride(256, vector, "int"))
+        return sum(line.startswith("mul") for line in nvrtc.instructions(drawn))
+
+    assert multiplications(4) < 3 * multiplications(1)  # those at the end are drawn one by one
 
 
 # --- kernels of rows -------------------------------------------------------------------------------------
@@ -168,7 +176,7 @@ VARIANTS = FLAT_VARIANTS | ROW_VARIANTS
 @pytest.mark.parametrize("text", VARIANTS.values(), ids=list(VARIANTS))
 def test_every_kind_of_kernel_compiles_for_every_architecture(text, architecture):
     assert nvrtc.compiled(text(), architecture).code
-    if text not in (VARIANTS[f"softmax, {LONG}"], VARIANTS[f"softmax, {LONG_FOURS}"]):  # reads the row anew for each step
+    if text not in (VARIANTS[f"softmax, {LONG}"], VARIANTS[f"softmax, {LONG_FOURS}"]):  # not kept in registers
         assert not nvrtc.lacks_registers(text(), architecture)
 
 

@@ -1,6 +1,6 @@
 """Philox 4x32-10: four words of 32 bits that are a function of a seed, a draw and a place.
 
-The words of element ``i`` of draw ``n`` are those of the counter ``(n, i)`` under the key ``seed``, so no state
+The words of draw ``n`` at place ``i`` are those of the counter ``(n, i)`` under the key ``seed``, so no state
 lives on the device and nothing waits for it, and what was drawn can be had again. Source: Salmon et al.,
 "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
 """
@@ -36,6 +36,22 @@ template <> __device__ inline float unit<float>(unsigned int high, unsigned int)
 template <> __device__ inline double unit<double>(unsigned int high, unsigned int low) {
     return (join(high, low) >> 11) * 0x1p-53;
 }
+
+// in [0, 1), where neighbouring places share words: four of float, two of double
+template <typename T> __device__ T unit_at(unsigned long long seed, unsigned long long draw, unsigned long long i);
+
+template <> __device__ inline float unit_at<float>(
+    unsigned long long seed, unsigned long long draw, unsigned long long i) {
+    const Words c = philox(seed, draw, i >> 2);
+    const unsigned int even = i & 2 ? c.z : c.x, odd = i & 2 ? c.w : c.y;
+    return unit<float>(i & 1 ? odd : even, 0);
+}
+
+template <> __device__ inline double unit_at<double>(
+    unsigned long long seed, unsigned long long draw, unsigned long long i) {
+    const Words c = philox(seed, draw, i >> 1);
+    return i & 1 ? unit<double>(c.z, c.w) : unit<double>(c.x, c.y);
+}
 """
 
 
@@ -63,8 +79,12 @@ def philox(seed: int, draw: int, place: np.ndarray) -> tuple[np.ndarray, ...]:
 
 
 def uniform(seed: int, draw: int, place: np.ndarray, real: type) -> Any:
-    """A number in [0, 1) at each place, of the type ``real``, float32 or float64."""
-    high, low, _, _ = philox(seed, draw, place)
+    """A number in [0, 1) at each place, of the type ``real``: four of float32, or two of float64, share words."""
+    i = place.astype(np.uint64)
     if real is np.float32:
-        return (high >> np.uint64(8)).astype(np.float32) * np.float32(2.0**-24)
+        word = np.choose((i & np.uint64(3)).astype(np.intp), philox(seed, draw, i >> np.uint64(2)))
+        return (word >> np.uint64(8)).astype(np.float32) * np.float32(2.0**-24)
+    x, y, z, w = philox(seed, draw, i >> np.uint64(1))
+    odd = (i & np.uint64(1)).astype(bool)
+    high, low = np.where(odd, z, x), np.where(odd, w, y)
     return ((high << _HALF | low) >> np.uint64(11)).astype(np.float64) * 2.0**-53

@@ -108,7 +108,7 @@ extern "C" __global__ void __launch_bounds__({threads}) {source.name}({", ".join
         yield "#pragma unroll"
         yield f"for (int k = 0; k < {self.stride.vector}; ++k) {{"
         yield from self.one(
-            "place + k",
+            "place | k",  # which tells the compiler that neighbours share random words
             lambda i: f"in_{i}.values[k]",
             lambda i: f"out_{i}.values[k] = {self.source.narrowed(i, f'y{i}')};",
         )

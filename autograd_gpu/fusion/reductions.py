@@ -18,8 +18,7 @@ ALL, ROW, ELEMENT = range(3)
 
 UNIFORM_NUMBER = """
 __device__ inline scalar uniform(long long seed, long long draw, long long place) {
-    const Words words = philox(seed, draw, place);
-    return unit<scalar>(words.x, words.y);
+    return unit_at<scalar>(seed, draw, place);
 }
 """
 
