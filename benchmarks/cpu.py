@@ -25,8 +25,9 @@ from typing import Any
 
 import numpy as np
 from cpu_libraries import LIBRARIES, environment, installed, operands, set_threads
-from cpu_report import Numbers, Row, plot, table, write
+from cpu_report import Numbers, Row, plot, table
 from cpu_works import LARGE, ROWS, WORKS, Step, Work
+from marks import write
 
 SPAN = 0.1  # seconds that a turn takes at least
 ALIKE = 1e-3  # how far results may be from PyTorch's, relative to them
@@ -216,7 +217,7 @@ def main(words: Sequence[str] | None = None) -> None:
     text = f"{table(rows, names)}\nMedians of {options.rounds} round{'s' * (options.rounds > 1)}; {versions(names)}.\n"
     sys.stdout.write(text)
     if options.table:
-        write(text, options.table)
+        write(text, options.table, "cpu")
     if options.plots:
         plot(rows, names, options.plots)
 

@@ -1,6 +1,5 @@
 """What ``cpu.py`` has measured: a table in Markdown, and a plot of each group."""
 
-import re
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +7,6 @@ from math import log10
 from pathlib import Path
 
 OURS, REFERENCE = ("fused", "plain"), "PyTorch"
-MARKS = re.compile(r"(<!-- cpu:begin -->\n).*(<!-- cpu:end -->)", re.DOTALL)
 
 Numbers = dict[int, dict[str, list[float]]]  # by threads, library and round
 
@@ -64,13 +62,6 @@ def table(rows: Sequence[Row], libraries: Sequence[str]) -> str:
         *([row.title, row.reference(), *map(row.each, others), row.bounds()] for row in rows),
     ]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
-def write(text: str, path: Path) -> None:
-    """Put ``text`` between the marks of a file that has them, or else into a file of its own."""
-    before = path.read_text(encoding="utf-8") if path.exists() else ""
-    marked = MARKS.sub(lambda match: match[1] + text + match[2], before)
-    path.write_text(marked if MARKS.search(before) else text, encoding="utf-8")
 
 
 def plot(rows: Sequence[Row], libraries: Sequence[str], folder: Path) -> list[Path]:

@@ -7,18 +7,20 @@ queued is the host's alone. A pass takes the longer of the two. Medians over the
 The floor is the time that a copy on this device takes to move the fewest bytes that a pass can do with, each input read
 and each result written once; models, whose matrix products count too, have none. All arrays are larger than caches.
 
-    python benchmarks/gpu.py --markdown gpu.md
+    python benchmarks/gpu.py --markdown README.md
 """
 
 import argparse
 import importlib.util
 import json
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from marks import write
 from workloads import ROWS, Row, Source
 
 NO_DEVICE = "gpu.py takes times on a GPU, and needs CuPy, PyTorch with CUDA, and a device for both: {}"
@@ -115,20 +117,25 @@ def bandwidth(clock: Clock) -> float:
 
 
 def line(row: Row, name: str, ours: Times, theirs: Times, speed: float) -> list[str]:
-    """A line of the table: one pass of a workload."""
-    pairs = zip(zip(*ours[name], strict=True), zip(*theirs[name], strict=True), strict=True)
-    (device, host) = (
-        [
-            statistics.median(own),
-            statistics.median(other),
-            statistics.median(a / b for a, b in zip(own, other, strict=True)),
-        ]
-        for own, other in pairs
+    """A line of the table: one pass of a workload, of which ``speed`` is the fastest that the device moves bytes."""
+    device, host = (
+        (statistics.median(a), statistics.median(b), statistics.median(x / y for x, y in zip(a, b, strict=True)))
+        for a, b in zip(zip(*ours[name], strict=True), zip(*theirs[name], strict=True), strict=True)
     )
-    floor = 4 * row.ideal.get(name, 0) * row.elements * row.longer / speed
-    above = f"{device[0] / floor:.2f}" if floor and not row.model else "–"
-    cells = [f"{device[0]:.0f}", f"{device[1]:.0f}", f"{device[2]:.2f}", above]
-    return [row.title, name, *cells, f"{host[0]:.0f}", f"{host[1]:.0f}", f"{host[2]:.2f}"]
+    floor = 0 if row.model else 4 * row.ideal.get(name, 0) * row.elements * row.longer / speed
+    cells = [*(f"{x:.0f}" for x in device[:2]), f"{device[2]:.2f}", f"{device[0] / floor:.2f}" if floor else "–"]
+    return [row.pattern.format(*row.large), name, *cells, *(f"{x:.0f}" for x in host[:2]), f"{host[2]:.2f}"]
+
+
+def markdown(lines: list[list[str]], speed: float) -> str:
+    """The table, and what it was measured on."""
+    import cupy
+
+    rule = ["---", "---", *["---:"] * (len(HEADS) - 2)]
+    rows = [f"| {' | '.join(cells)} |\n" for cells in (HEADS, rule, *lines)]
+    name = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
+    versions = ", ".join(f"{package} {sys.modules[package].__version__}" for package in ("numpy", "cupy", "torch"))
+    return f"{''.join(rows)}\n{name}, which copies at {speed / 1e6:.2f} TB/s; {versions}.\n"
 
 
 def main() -> None:
@@ -136,7 +143,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=15, help="of which the median counts (%(default)s)")
     parser.add_argument("--only", default="", metavar="TEXT", help="only the rows with TEXT in their title")
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table to FILE, too")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table to FILE, between its marks")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all times to FILE")
     args = parser.parse_args()
     import autograd_gpu as ag
@@ -156,13 +163,10 @@ def main() -> None:
             ours, theirs = measured(row, [ag, torch], args.rounds)
             lines += [line(row, name, ours, theirs, speed) for name in ours]
             everything[row.title] = {"autograd_gpu": ours, "torch": theirs}
-            print(*lines[-len(ours) :], sep="\n", flush=True)
-    rule = ["---", "---", *["---:"] * (len(HEADS) - 2)]
-    table = "\n".join(f"| {' | '.join(cells)} |" for cells in (HEADS, rule, *lines))
-    text = f"{table}\n\nA copy moves {speed / 1e6:.2f} TB/s here.\n"
-    print(text)
+            print(*(" | ".join(cells) for cells in lines[-len(ours) :]), sep="\n", file=sys.stderr, flush=True)
+    print(text := markdown(lines, speed))
     if args.markdown:
-        args.markdown.write_text(text, encoding="utf-8")
+        write(text, args.markdown, "gpu")
     if args.json:
         args.json.write_text(json.dumps(everything, indent=1))
 

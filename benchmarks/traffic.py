@@ -12,7 +12,7 @@ Counted is the second run of each pass, when all kernels and plans exist. Matrix
 and their bytes not at all, on both sides. Bytes are in units of N float32 numbers, N being the elements of the row;
 the ideal is what must at least move: what a pass reads and what it leaves behind, once each (see ``workloads.py``).
 
-    ../shared/cudasim/run python benchmarks/traffic.py --markdown traffic.md
+    ../shared/cudasim/run python benchmarks/traffic.py --markdown README.md
 """
 
 import argparse
@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from marks import write
 from workloads import ROWS, Row, Source, counted
 
 NO_SIMULATOR = (
@@ -120,7 +121,7 @@ def markdown(rows: list[Row], ours: Counts, theirs: Counts) -> str:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table to FILE, too")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table to FILE, between its marks")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all counts to FILE")
     parser.add_argument("--only", default="", metavar="TEXT", help="only the rows with TEXT in their title")
     parser.add_argument("--torch", action="store_true", help="print PyTorch's counts alone, as JSON")
@@ -136,7 +137,7 @@ def main() -> None:
     theirs = ask_torch(args.only) if importlib.util.find_spec("torch") else {}
     print(table := markdown(rows, ours, theirs))
     if args.markdown:
-        args.markdown.write_text(f"{table}\n", encoding="utf-8")
+        write(f"{table}\n", args.markdown, "traffic")
     if args.json:
         args.json.write_text(json.dumps({"autograd_gpu": ours, "torch": theirs}, indent=1))
 

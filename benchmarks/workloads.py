@@ -239,20 +239,25 @@ def unet(torch: Any, F: Any, new: Source, batch: int, channels: int, side: int) 
 
 @dataclass(frozen=True)
 class Row:
-    """A workload at the size that is counted, and at one for tests.
+    """A workload at the size that is counted, and at one for tests; ``pattern`` names it and shows its size.
 
     ``ideal`` says for each pass to count what it must move at least, beside its matmuls, in units of ``elements``:
     what it reads and what it leaves behind, once each. On a GPU the first number of the size is ``longer`` times
     that, so that no cache holds the arrays.
     """
 
-    title: str
+    pattern: str
     work: Callable[..., Passes]
     size: tuple[int, ...]
     tiny: tuple[int, ...]
     elements: int
     ideal: dict[str, float]
     longer: int = 1
+
+    @property
+    def title(self) -> str:
+        """The name at the size that is counted."""
+        return self.pattern.format(*self.size)
 
     @property
     def large(self) -> tuple[int, ...]:
@@ -277,10 +282,10 @@ class Row:
 #   step      images of the batch 1, bias + relu 2, cross-entropy 0.2, relu backward 3, update 3 for each parameter: 7
 ROWS = [
     # the chain's backward reads g and 18 saved arrays, and leaves a result
-    Row("chain of 30 unary ops, 2^20", chain, (1 << 20,), (7,), 1 << 20, {"backward": 20}, 32),
-    Row("x*y + z, 2^22", multiply_add, (1 << 22,), (7,), 1 << 22, {"backward": 6}, 16),
+    Row("chain of 30 unary ops, {0:,}", chain, (1 << 20,), (7,), 1 << 20, {"backward": 20}, 32),
+    Row("x*y + z, {0:,}", multiply_add, (1 << 22,), (7,), 1 << 22, {"backward": 6}, 16),
     Row(
-        "bias + GELU(tanh), 2048 × 3072",
+        "bias + GELU(tanh), {} × {}",
         bias_gelu,
         (2048, 3072),
         (5, 6),
@@ -288,16 +293,28 @@ ROWS = [
         {"forward": 2, "backward": 3},
         16,
     ),
-    Row("layer_norm, 8192 × 768", layer_norm, (8192, 768), (5, 6), 8192 * 768, {"forward": 2, "backward": 3}, 16),
+    Row("layer_norm, {} × {}", layer_norm, (8192, 768), (5, 6), 8192 * 768, {"forward": 2, "backward": 3}, 16),
     # a value is read once for the statistics of all examples, and once more with them
     Row(
-        "batch_norm, 64 × 64 × 16 × 16", batch_norm, (64, 64, 16), (3, 2, 2), 1 << 20, {"forward": 3, "backward": 5}, 64
+        "batch_norm, {0} × {1} × {2} × {2}",
+        batch_norm,
+        (64, 64, 16),
+        (3, 2, 2),
+        1 << 20,
+        {"forward": 3, "backward": 5},
+        64,
     ),
     Row(
-        "group_norm, 64 × 64 × 16 × 16", group_norm, (64, 64, 16), (3, 8, 2), 1 << 20, {"forward": 2, "backward": 3}, 64
+        "group_norm, {0} × {1} × {2} × {2}",
+        group_norm,
+        (64, 64, 16),
+        (3, 8, 2),
+        1 << 20,
+        {"forward": 2, "backward": 3},
+        64,
     ),
     Row(
-        "softmax + cross_entropy, 4096 × 1000",
+        "softmax + cross_entropy, {} × {}",
         cross_entropy,
         (4096, 1000),
         (5, 6),
@@ -306,7 +323,7 @@ ROWS = [
         16,
     ),
     Row(
-        "dropout + residual, 4096 × 1024",
+        "dropout + residual, {} × {}",
         dropout_residual,
         (4096, 1024),
         (5, 6),
@@ -314,11 +331,11 @@ ROWS = [
         {"forward": 3, "backward": 2},
         16,
     ),
-    Row("sum of g*x over axis 0, 65536 × 64", product_sum, (65536, 64), (5, 6), 1 << 22, {"backward": 2}, 16),
-    Row("Adam, 50 parameters", adam, (768, 50), (8, 7), 5_994_250, {"step": 7}),
-    Row("digits network, batch of 32", digits, (32, 128), (4, 6), 32 * 128, {"step": 13.2}),
+    Row("sum of g*x over axis 0, {} × {}", product_sum, (65536, 64), (5, 6), 1 << 22, {"backward": 2}, 16),
+    Row("Adam, {1} parameters", adam, (768, 50), (8, 7), 5_994_250, {"step": 7}),
+    Row("digits network, batch of {0}", digits, (32, 128), (4, 6), 32 * 128, {"step": 13.2}),
     Row(
-        "transformer block, 8 × 128 × 256",
+        "transformer block, {} × {} tokens, {} heads",
         transformer,
         (8, 128, 4),
         (2, 3, 2),
@@ -327,7 +344,7 @@ ROWS = [
         8,
     ),
     Row(
-        "U-Net, 4 × 32 × 64 × 64",
+        "U-Net, {0} × {1} × {2} × {2}",
         unet,
         (4, 32, 64),
         (2, 16, 8),

@@ -4,6 +4,7 @@ import contextlib
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 import cpu
 import cpu_report
 import cpu_works
+import marks
 import traffic
 from cpu_libraries import LIBRARIES
 from workloads import ROWS, Source, counted
@@ -127,6 +129,28 @@ def test_the_chains_have_the_gradients_that_cupy_gives_by_hand():
         overhead_cuda.starts(arrays)
 
 
+@pytest.mark.gpu
+def test_passes_are_timed_one_by_one_on_the_device():
+    import gpu
+
+    row = next(row for row in ROWS if row.title.startswith("layer_norm"))
+    times, _ = gpu.measured(replace(row, size=row.tiny, longer=2), [ag, ag], rounds=3)
+    assert list(times) == ["forward", "backward"]
+    assert all(device > 0 and host > 0 for pairs in times.values() for device, host in pairs)
+    assert all(len(pairs) == 3 for pairs in times.values())
+
+
+def test_a_line_of_the_gpu_table_has_medians_ratios_and_the_floor():
+    import gpu
+
+    row = replace(ROWS[0], elements=1000, longer=2, size=(1000,), ideal={"backward": 20})
+    ours, theirs = {"backward": [(80, 5), (100, 7), (90, 6)]}, {"backward": [(160, 10), (50, 7), (180, 3)]}
+    # the floor: 20 arrays of 2000 float32 numbers at 2000 bytes a µs
+    assert gpu.line(row, "backward", ours, theirs, 2000.0) == [
+        "chain of 30 unary ops, 2,000", "backward", "90", "160", "0.50", "1.12", "6", "7", "1.00",
+    ]  # fmt: skip
+
+
 # benchmarks/cpu.py
 
 IN_PROCESS = set(LIBRARIES) - {"PyTorch", "torch.compile", "jax.jit"}  # JAX leaves threads behind
@@ -214,7 +238,7 @@ def test_the_table_has_medians_of_ratios_and_marks_what_is_missed():
 
 
 def test_the_readme_has_the_rows_and_columns_that_the_script_writes():
-    text = cpu_report.MARKS.search((ROOT / "README.md").read_text())[0]
+    text = re.search("<!-- cpu:begin -->.*<!-- cpu:end -->", (ROOT / "README.md").read_text(), re.DOTALL)[0]
     shown = [line.split(" | ") for line in text.splitlines() if line.startswith("|")]
     threads = [int(number) for number in re.findall(r"\d+", shown[0][0])]
     written = [line.split(" | ") for line in cpu_report.table(rows_of([1.0], threads), list(LIBRARIES)).splitlines()]
@@ -229,7 +253,7 @@ def test_a_table_goes_between_its_marks_or_into_a_file_of_its_own(tmp_path):
     marked, own = tmp_path / "README.md", tmp_path / "table.md"
     marked.write_text("before\n<!-- cpu:begin -->\nold\n<!-- cpu:end -->\nafter\n")
     for path in marked, own, own:
-        cpu_report.write("| new |\n", path)
+        marks.write("| new |\n", path, "cpu")
     assert marked.read_text() == "before\n<!-- cpu:begin -->\n| new |\n<!-- cpu:end -->\nafter\n"
     assert own.read_text() == "| new |\n"
 
