@@ -246,18 +246,9 @@ class Tiles(NamedTuple):
         if along and batches * rows == 1 and not any(output.by_column for output in outputs):
             tiling = WHOLE
         tiles = 1 if along else blocks_for(columns, tiling.width * tiling.items)
-        if sums and (rows * columns <= SMALL if along else alone(rows, columns)):
-            return cls(grid, laid, tiling, tiles, 1)
-        steps, others = blocks_for(rows, tiling.height), tiles * batch_blocks(batches)
-        waves = max(4096 // tiling.threads * cuda().processors() // others, 1)  # blocks twice as many as run at once
-        most = max(blocks_for(steps, 4), waves)
-        if any(output.by_column for output in outputs):  # what they leave is summed in about as many steps
-            most = max(min(isqrt(32 * steps), blocks_for(steps, 8)), cuda().processors() // others)
-        elif COLUMN_WISE in letters:  # is read again by each block
-            most = max(blocks_for(rows, 16 * letters.count(COLUMN_WISE)), cuda().processors() // others)
-        if sums:
-            most = min(most, waves)
-        return cls(grid, laid, tiling, tiles, min(steps, most, MOST))
+        together = sums and (rows * columns <= SMALL if along else alone(rows, columns))
+        splits = 1 if together else row_splits(rows, outputs, letters, tiling, tiles * batch_blocks(batches))
+        return cls(grid, laid, tiling, tiles, min(splits, MOST))
 
     def call(self, name: str, outputs: list[Output], inputs: list[Input], computed: dtype) -> Call:
         """The launch of the kernel."""
@@ -295,6 +286,20 @@ def column_tiling(grid: Grid, sums: int, vector: int, letters: list[str]) -> Til
 def alone(rows: int, columns: int) -> bool:
     """Whether blocks of which each has some columns sum all rows without taking long."""
     return rows <= 1024 and rows * columns <= MEDIUM
+
+
+def row_splits(rows: int, outputs: list[Output], letters: list[str], tiling: Tiling, others: int) -> int:
+    """How many blocks share the rows, each of which ``others`` share along other axes."""
+    steps = blocks_for(rows, tiling.height)
+    processors: int = cuda().processors()
+    waves = max(4096 // tiling.threads * processors // others, 1)  # twice as many as run at once
+    most = max(blocks_for(steps, 4), waves)
+    if any(output.by_column for output in outputs):  # what they leave is summed in about as many steps
+        most = max(min(isqrt(32 * steps), blocks_for(steps, 8)), processors // others)
+    elif COLUMN_WISE in letters:  # is read again by each block
+        most = max(blocks_for(rows, 16 * letters.count(COLUMN_WISE)), processors // others)
+    sums = any(output.reduction is not None for output in outputs)
+    return min(steps, most, waves) if sums else min(steps, most)
 
 
 def across(pieces: int) -> int:
