@@ -5,6 +5,8 @@ from . import (  # noqa: F401
     composites,
     conversion,
     creation,
+    decisions,
+    dispatch,
     explaining,
     indexing,
     interchange,

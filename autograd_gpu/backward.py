@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import backends, engine, planned
+from . import backends, engine, placing, planned  # noqa: F401  placing: nodes of views
 from .backends import Type
 from .devices import cpu
 from .dtypes import COMPLEX
@@ -104,9 +104,14 @@ def _seed(i: int, output: Any, grad: Any) -> Any:
     return grad if grad._type is output._type else TABLE.to(grad, type_=output._type)
 
 
-def is_unit(output: Tensor) -> bool:
-    """Whether the cotangent of ``output`` may be ``One``."""
-    return output._type.device is not cpu and prod(output._shape) == 1 and output.dtype.category < COMPLEX
+def unit(output: Tensor) -> Any:
+    """The cotangent of a real scalar where none is given; None of anything else, which is to be checked."""
+    type_, shape = output._type, output._shape
+    if type_.dtype.category == COMPLEX:
+        return None
+    if type_.device is cpu:
+        return None if shape else type_.numpy.type(1)  # a NumPy scalar, which nobody can write to
+    return One(type_, shape) if prod(shape) == 1 else None
 
 
 def seeds_of(outputs: tuple[Any, ...], grads: tuple[Any, ...], *, recorded: bool) -> list[tuple[Any, Any]]:
@@ -117,8 +122,8 @@ def seeds_of(outputs: tuple[Any, ...], grads: tuple[Any, ...], *, recorded: bool
     for i, (output, edge, grad) in enumerate(zip(outputs, _edges(outputs), grads, strict=True)):
         if edge is None:
             raise GraphError(f"element {i} of tensors does not require grad and does not have a grad_fn")
-        if grad is None and not recorded and isinstance(output, Tensor) and is_unit(output):
-            seeds.append((edge, One(output._type, output._shape)))
+        if grad is None and not recorded and isinstance(output, Tensor) and (one := unit(output)) is not None:
+            seeds.append((edge, one))
             continue
         alike = isinstance(grad, Tensor) and isinstance(output, Tensor) and grad._type is output._type
         seed = grad if alike and grad._shape == output._shape else _seed(i, output, grad)
@@ -144,6 +149,20 @@ class passing:  # noqa: N801  a context manager
 
     def __exit__(self, *_: object) -> None:
         modes.grad = self.before
+
+
+def _home(seeds: list[tuple[Any, Any]]) -> Any:
+    """The context in which the device of the first of ``seeds`` is current: new arrays come to lie there."""
+    seed = seeds[0][1] if seeds else None
+    if isinstance(seed, Parts):
+        seed = next(iter(seed.values()))
+    if seed is None or isinstance(seed, np.ndarray | np.generic):
+        return _ANYWHERE
+    type_ = seed.type if isinstance(seed, One) else seed._type if isinstance(seed, Tensor) else backends.type_of(seed)
+    return type_.backend.Scope(type_.device)
+
+
+_ANYWHERE = nullcontext()
 
 
 def _run(
@@ -195,8 +214,9 @@ def _store_retained(found: dict[Any, Any]) -> None:
 def _store(leaf: Tensor, grad: Any, *, shared: bool) -> None:
     """Add ``grad`` to the leaf's ``.grad`` and run the hooks that follow."""
     leaf._accumulate(grad, shared=shared)
-    for hook in tuple((leaf._post_accumulate or {}).values()):
-        hook(leaf)
+    if leaf._post_accumulate:
+        for hook in tuple(leaf._post_accumulate.values()):
+            hook(leaf)
     if leaf._hooks is not None:
         leaf._hooks.after((), grad)
 
@@ -229,7 +249,7 @@ def backward(
     targets = None if inputs is None else _targets(_several(inputs))
     if create_graph:
         warnings.warn(CREATE_GRAPH, UserWarning, stacklevel=3)
-    with passing(recorded=create_graph):
+    with passing(recorded=create_graph), _home(seeds):
         retain_graph = create_graph if retain_graph is None else retain_graph
         found, shared = _run(seeds, targets, retain_graph=retain_graph, recorded=create_graph)
         leaves = [
@@ -300,22 +320,22 @@ def grad(
     if is_grads_batched:
         return _batched(several, wanted, grads, retain_graph, create_graph, allow_unused, materialize_grads)
     seeds = seeds_of(several, grads, recorded=create_graph)
-    with passing(recorded=create_graph):
+    with passing(recorded=create_graph), _home(seeds):
         retain_graph = create_graph if retain_graph is None else retain_graph
         found, shared = _run(seeds, frozenset(edges), retain_graph=retain_graph, recorded=create_graph)
         _store_retained(found)
         values = [_value(found.get(edge), value) for edge, value in zip(edges, wanted, strict=True)]
-    results: list[Tensor | None] = []
-    for i, (value, tensor, edge) in enumerate(zip(values, wanted, edges, strict=True)):
-        if value is not None:
-            results.append(_as_result(value, tensor, shared=edge in shared))
-            continue
-        if not (allow_unused or materialize_grads):
-            raise GraphError(
-                f"The differentiated Tensor at index {i} appears to not have been used in the graph. Set "
-                "allow_unused=True if this is the desired behavior."
-            )
-        results.append(TABLE.zeros_like(wrap(tensor.array, tensor._type)) if materialize_grads else None)
+        results: list[Tensor | None] = []
+        for i, (value, tensor, edge) in enumerate(zip(values, wanted, edges, strict=True)):
+            if value is not None:
+                results.append(_as_result(value, tensor, shared=edge in shared))
+                continue
+            if not (allow_unused or materialize_grads):
+                raise GraphError(
+                    f"The differentiated Tensor at index {i} appears to not have been used in the graph. Set "
+                    "allow_unused=True if this is the desired behavior."
+                )
+            results.append(TABLE.zeros_like(wrap(tensor.array, tensor._type)) if materialize_grads else None)
     return tuple(results)
 
 

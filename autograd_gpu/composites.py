@@ -7,13 +7,11 @@ from typing import Any, TypeVar
 import numpy as np
 
 from .backends import _numpy
-from .dtypes import FLOAT, get_default_dtype
-from .engine import UNWRITTEN, outputs_of
+from .dtypes import get_default_dtype
 from .errors import FusionError
 from .fused import Fused
 from .layouts import arranged
 from .modes import modes
-from .nodes import finish
 from .op import TABLE
 from .random import stream_of
 from .record import is_operand
@@ -57,6 +55,16 @@ def checked(op: Fused, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def run(op: Fused, arguments: tuple[Any, ...]) -> Any:
     """``op`` on Tensors, numbers, and whatever else it takes; recorded if gradients can flow."""
+    for value in arguments:
+        if not isinstance(value, Tensor) and (inline := getattr(type(value), "_inline", None)) is not None:
+            return inline(op, arguments)  # a symbol: another function is traced
+    found, arguments = known(op, arguments)
+    operands = [arguments[i] for i in found.of]
+    return compute(found, operands, [value.array if isinstance(value, Tensor) else value for value in operands])
+
+
+def known(op: Fused, arguments: tuple[Any, ...]) -> tuple[Traced, tuple[Any, ...]]:
+    """What ``op`` is for ``arguments``, and these with Tensors in place of arrays."""
     try:
         found = op.traces.get(key := key_of(op, arguments))
     except TypeError:  # an array, or something else that cannot be hashed
@@ -69,29 +77,21 @@ def run(op: Fused, arguments: tuple[Any, ...]) -> Any:
             op.traces.popitem(last=False)
     else:
         op.traces.move_to_end(key)
-    return compute(found, [arguments[i] for i in found.of])
+    return found, arguments
 
 
-def compute(found: Traced, operands: list[Any]) -> Any:
-    """The results of a traced function."""
+def compute(found: Traced, operands: list[Any], raw: list[Any]) -> Any:
+    """The results of a traced function; ``raw`` are the arrays of the operands."""
     type_ = found.results[0][0]
     if found.moved:
         there = [TABLE.to(v, type_=type_.with_dtype(v.dtype)) if isinstance(v, Tensor) else v for v in operands]
         raw = [value.array if isinstance(value, Tensor) else value for value in there]
-    else:
-        raw = [value.array if isinstance(value, Tensor) else value for value in operands]
     if type_.backend is _numpy:
         made = forward(found, raw)
     else:
         with type_.backend.Scope(type_.device):
             made = forward(found, raw)
-    outs = [
-        wrap(array if view is None else view.off(array, shape), own, shape)
-        for array, (own, shape, view) in zip(made, found.results, strict=False)
-    ]
-    if found.node is not None:
-        record(found, operands, raw, outs, made)
-    return tuple(outs) if found.several else outs[0]
+    return found.finish(operands, raw, made)
 
 
 def forward(found: Traced, raw: list[Any]) -> list[Any]:
@@ -101,7 +101,7 @@ def forward(found: Traced, raw: list[Any]) -> list[Any]:
     values = raw
     if found.views:
         values = [v if view is None else view.on(v) for v, view in zip(raw, found.views, strict=True)]
-    return found.forward.run(values, found.domain)
+    return found.forward.run(values)
 
 
 def draw(drawn: tuple[Drawn, ...], raw: list[Any]) -> list[Any]:
@@ -121,28 +121,6 @@ def draw(drawn: tuple[Drawn, ...], raw: list[Any]) -> list[Any]:
         like = None if wanted.like is None else raw[wanted.like]
         values.append(make(wanted.shape) if like is None or like.shape != wanted.shape else arranged(like, make))
     return values
-
-
-def record(found: Traced, operands: list[Any], raw: list[Any], outs: list[Tensor], made: list[Any]) -> None:
-    """Give ``outs`` a node that keeps what the cotangents of the operands read."""
-    assert found.node is not None
-    assert found.setting is not None
-    node = found.node()
-    held = [*operands, *raw[len(operands) :], *outs, *made[len(outs) :]]
-    arrays = [*raw, *(out.array for out in outs), *made[len(outs) :]]
-    node.saved = tuple([array if keep else None for keep, array in zip(node.kept, arrays, strict=True)])
-    counters = node.counters = tuple(
-        [v._counter if keep and isinstance(v, Tensor) else UNWRITTEN for keep, v in zip(node.kept, held, strict=True)]
-    )
-    if any([counter.count for counter in counters]):  # noqa: C419  a list is faster
-        node.expected = tuple([counter.count for counter in counters])
-    node.domain, node.setting, node.fit = found.domain, found.setting, found.fit
-    parents = [v._edge if isinstance(v, Tensor) and v._node is not None else None for v in held[: len(raw)]]
-    finish(node, tuple(parents), outs[0])
-    if found.several and node.op.differentiable is None:
-        outs[0]._node = None
-        for out, edge in zip(outs, outputs_of(node, len(outs)), strict=True):
-            out._node = edge if out.dtype.category >= FLOAT else None
 
 
 Fused.run = run

@@ -186,6 +186,16 @@ class Parts(dict[int, Any]):
         return Parts(self | {i: self[i] + g if i in self else g for i, g in other.items()})
 
 
+class Pending:
+    """A sum of cotangents that is computed when it is needed; others may be added to it before."""
+
+    __slots__ = ()
+
+    def settled(self) -> Any:
+        """The cotangent."""
+        raise NotImplementedError
+
+
 class Handle:
     """What registering a hook returns; ``remove()`` takes the hook away again."""
 
@@ -280,9 +290,14 @@ def run(
             elif aliased or part is grad:
                 shared.add(target)
         if not heap:
+            for target, part in grads.items():
+                if isinstance(part, Pending):
+                    grads[target] = part.settled()
             return {**grads, **reached}, shared
         node = heappop(heap)[1]
         grad = grads.pop(node)
+        if isinstance(grad, Pending):
+            grad = grad.settled()
         if (hooks := node.hooks) is not None:
             grad = hooks.on_cotangent(grad)
             if hooks.retain is not None:

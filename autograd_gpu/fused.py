@@ -3,7 +3,8 @@
 import inspect
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any, ClassVar
+from functools import wraps
+from typing import Any, ClassVar, NamedTuple
 
 from .op import REAL, Operation, node_name
 
@@ -58,11 +59,9 @@ class Fused(Operation):
 
     def __call__(self, *operands: Any, **params: Any) -> Any:
         """Run on Tensors, or on symbols inside another function that is traced."""
-        arguments = self.bound(operands, params)
-        for argument in arguments:
-            if (inline := getattr(type(argument), "_inline", None)) is not None:
-                return inline(self, arguments)
-        return self.run(arguments)
+        if params or not self.plain or len(operands) != len(self.operands):
+            operands = self.bound(operands, params)
+        return self.run(operands)
 
     def bound(self, operands: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, ...]:
         """All arguments by position."""
@@ -78,3 +77,40 @@ class Fused(Operation):
         """What the function returns."""
         positional = len(arguments) - len(self.named)
         return self.function(*arguments[:positional], **dict(zip(self.named, arguments[positional:], strict=True)))
+
+
+class Seen(NamedTuple):
+    """A tensor without history, in the shape in which a fused operation sees it."""
+
+    tensor: Any
+    shape: tuple[int, ...]
+
+
+class Decision(NamedTuple):
+    """That a function calls ``op`` on ``arguments``; ``check(of)`` looks at the values of one of its tensors before."""
+
+    op: Fused
+    arguments: tuple[Any, ...]
+    check: Callable[[Any], None] | None = None
+    of: Any = None
+
+
+class Decided:
+    """A function that returns a ``Decision``: it depends on the types and shapes of tensors, and on all else."""
+
+    run: ClassVar[Callable[["Decided", tuple[Any, ...], dict[str, Any]], Any]]  # decisions.py fills this in
+
+    def __init__(self, function: Callable[..., Decision]) -> None:
+        self.function = function
+        self.known: dict[tuple[Any, ...], Any] = {}
+
+
+def decided(function: Callable[..., Decision]) -> Callable[..., Any]:
+    """``function`` with what its ``Decision`` gives; it is asked once for arguments of a kind, which it checks."""
+    own = Decided(function)
+
+    @wraps(function)
+    def called(*args: Any, **named: Any) -> Any:
+        return own.run(args, named)
+
+    return called

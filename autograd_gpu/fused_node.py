@@ -10,7 +10,7 @@ from .engine import Node, Parts
 from .fused import Fused
 from .fusion.expr import Expr, const, fold, slot, slots, substitute
 from .fusion.interpret import naturals
-from .fusion.program import Program, program
+from .fusion.program import Over, program
 from .fusion.reductions import ELEMENT, Reduction, largest, levels
 from .nodes import ArrayNode, fit
 from .op import TABLE
@@ -97,13 +97,13 @@ class FusedNode(ArrayNode):
 
     def pullback(self, grad: Any) -> tuple[Any, ...]:
         setting = self.setting
-        values = setting.on([*self.unpack(), *self._grads(grad)])
+        saved = self.unpack()
+        values = setting.on([*saved, grad] if grad.__class__ is not Parts else [*saved, *self._grads(grad)])
         parts: list[Any] = [None] * len(setting.shapes)
         for i in setting.returned:
             parts[i] = values[-1]
         if setting.backward is not None:
-            made = setting.backward.run(values, self.domain, setting.targets)
-            for i, part in zip(setting.wanted, made, strict=True):
+            for i, part in zip(setting.wanted, setting.backward.run(values)):  # noqa: B905  strict costs
                 parts[i] = part
         return setting.off(parts)
 
@@ -144,7 +144,13 @@ class Setting:
     """
 
     def __init__(
-        self, node: type[FusedNode], domain: Shape, shapes: tuple[Shape, ...], views: tuple[View | None, ...]
+        self,
+        node: type[FusedNode],
+        domain: Shape,
+        shapes: tuple[Shape, ...],
+        views: tuple[View | None, ...],
+        *,
+        on_host: bool,
     ) -> None:
         self.shapes, self.views, kind = shapes, views, node.made_of
         self.viewed = any(views)
@@ -161,7 +167,7 @@ class Setting:
         ]
         self.wanted = tuple(i for i in needed if i not in self.returned)
         self.targets = tuple(self.seen[i] for i in self.wanted)
-        self.backward = backward(node, self.wanted) if self.wanted else None
+        self.backward = backward(node, domain, self.wanted, self.targets, on_host=on_host) if self.wanted else None
 
     def on(self, values: list[Any]) -> list[Any]:
         """The values of all slots as they broadcast to the domain."""
@@ -182,12 +188,14 @@ class Setting:
         return tuple(own)
 
 
-def backward(node: type[FusedNode], wanted: tuple[int, ...]) -> Program:
-    """The program of the cotangents of the operands ``wanted``."""
+def backward(
+    node: type[FusedNode], domain: Shape, wanted: tuple[int, ...], targets: tuple[Shape, ...], *, on_host: bool
+) -> Over:
+    """The program of the cotangents of the operands ``wanted``, which have the shapes ``targets``."""
     kind = node.made_of
     dtypes = [d for _, _, d in kind.results]
     of_cotangents = dtypes[: kind.op.differentiable]
-    return program(
+    made = program(
         tuple(node.cotangents[i] for i in wanted),
         tuple(kind.levels[i] for i in wanted),
         (*kind.inputs, *dtypes, *(kind.computed for _ in node.extras), *of_cotangents),
@@ -196,6 +204,7 @@ def backward(node: type[FusedNode], wanted: tuple[int, ...]) -> Program:
         kind.axes,
         f"bwd_{kind.op.name}",
     )
+    return Over.of(made, domain, targets, on_host=on_host)
 
 
 def live(formula: Expr) -> Expr:

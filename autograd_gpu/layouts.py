@@ -73,3 +73,14 @@ def arranged(x: Any, make: Callable[[tuple[int, ...]], Any]) -> Any:
     order = outer_to_inner(x)
     array = make(tuple(x.shape[axis] for axis in order))
     return array.transpose([order.index(axis) for axis in range(len(order))])
+
+
+def by_columns(x: Any) -> bool:
+    """Whether the elements of a column of matrices ``x`` are closer together than those of a row."""
+    strides = x.strides
+    return abs(strides[-2]) < abs(strides[-1])  # type: ignore[no-any-return]
+
+
+def dense_matrices(x: Any) -> Any:
+    """A copy of matrices ``x`` without gaps, by columns if they are."""
+    return x.mT.copy(order="C").mT if by_columns(x) else x.copy(order="C")

@@ -75,9 +75,9 @@ def _operator(function: Callable[..., Any], *, swap: bool = False) -> Callable[[
     """A function of two Tensors as an operator."""
 
     def method(self: Tensor, other: Any) -> Any:
-        if not is_operand(other) or isinstance(other, Number | np.bool_):
-            return NotImplemented
         if not isinstance(other, Tensor):
+            if not is_operand(other) or isinstance(other, Number | np.bool_):
+                return NotImplemented
             other = wrap(other)  # an array of either library
         return function(other, self) if swap else function(self, other)
 

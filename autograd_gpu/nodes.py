@@ -35,8 +35,8 @@ def is_array(value: Any) -> bool:
 
 def fit(x: Any, type_: Type, shape: tuple[int, ...] | None) -> Any:
     """The cotangent ``x`` of a broadcast and promoted operand, as one of the operand itself; None is its own shape."""
-    if isinstance(x, np.ndarray) and type_.device is cpu and x.dtype is type_.numpy:
-        return x if shape is None or x.shape == shape else TABLE.sum_to_size(x, size=shape)
+    if x.__class__ is np.ndarray and x.dtype is type_.numpy and type_.device is cpu:
+        return x if shape is None or x.shape == shape else TABLE.sum_to_size.forward(x, size=shape)
     is_complex = x.dtype.is_complex if isinstance(x, Tensor) else x.dtype.kind == "c"
     if is_complex and not type_.dtype.is_complex:
         x = TABLE.real(x)
@@ -110,9 +110,8 @@ class ArrayNode(Node):
     def fitted(self, parts: tuple[Any, ...]) -> tuple[Any, ...]:
         """``parts`` in the operands' own shapes and types, where those differ from the result's."""
         assert self.fit is not None
-        return tuple(
-            part if part is None or own is None else fit(part, *own) for part, own in zip(parts, self.fit, strict=True)
-        )
+        pairs = zip(parts, self.fit)  # noqa: B905  strict costs
+        return tuple([part if part is None or own is None else fit(part, *own) for part, own in pairs])
 
     def restore(self) -> tuple[Any, ...]:
         """What was saved as Tensors with their history: operands first, then the result."""
@@ -314,7 +313,8 @@ def node_class(
         inner = np.dtype(np.float32) if computed.reduced else computed.numpy
         constant = inner.type if zero_dim else partial(np.asarray, dtype=inner)
         functions = on_scalars if zero_dim else on_arrays
-        pullback = compile_pullback(op, functions, constant, SAVED, item=zero_dim, complex=is_complex)
+        own = None if zero_dim or is_complex else inner
+        pullback = compile_pullback(op, functions, constant, SAVED, item=zero_dim, complex=is_complex, computed=own)
         if computed.reduced:
             pullback = widened(pullback)
     recorded = compile_pullback(op, on_tensors, lambda k: k, RESTORED, complex=is_complex)

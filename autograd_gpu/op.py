@@ -59,12 +59,6 @@ class Operation:
 
     def __call__(self, *operands: Any, **params: Any) -> Any:
         """Run on what the operands are: the first that knows how, decides; else they are arrays."""
-        for operand in operands:
-            if hasattr(operand, "_apply_op"):
-                return operand._apply_op(self, operands, params)
-        return self.on_arrays(*operands, **params)
-
-    def on_arrays(self, *operands: Any, **params: Any) -> Any:
         raise NotImplementedError
 
     def refuse(self, d: dtype) -> None:
@@ -164,7 +158,7 @@ class Op(Operation):
                 return apply(self, operands, {} if out is None else {"out": out})
         if not any(hasattr(operand, "dtype") for operand in operands):
             raise TypeError(self.strange(0, operands[0]))
-        return self.on_arrays(*operands)
+        return backends.of_any(operands).elementwise(self, operands)
 
     def strange(self, position: int, value: Any) -> str:
         """What to say of an operand that is none."""
@@ -202,9 +196,6 @@ class Op(Operation):
             case "real" | "real float":
                 return computed.to_real()
         return computed
-
-    def on_arrays(self, *operands: Any) -> Arrays:
-        return backends.of_any(operands).elementwise(self, operands)
 
 
 class ArrayOp(Operation):
@@ -259,15 +250,20 @@ class ArrayOp(Operation):
         self.rules = tuple((vjp or {}).get(operand) for operand in self.operands)
         self.has_rules = any(self.rules)
         self.needs = tuple(rule and tuple(inspect.signature(rule).parameters) for rule in self.rules)
+        # its functions of Tensors by the number of operands, see array_calls.py
+        self.on_tensors: dict[int, Callable[[tuple[Any, ...], dict[str, Any]], Any]] = {}
         if entered:
             TABLE.define(self)
+
+    def __call__(self, *operands: Any, **params: Any) -> Any:
+        for operand in operands:
+            if hasattr(operand, "_apply_op"):
+                return operand._apply_op(self, operands, params)
+        return self.forward(*operands, **params)
 
     def operands_of(self, count: int) -> tuple[str, ...]:
         """The names of ``count`` operands, the last of which may be several."""
         return self.operands + self.operands[-1:] * (count - len(self.operands))
-
-    def on_arrays(self, *operands: Any, **params: Any) -> Any:
-        return self.forward(*operands, **params)
 
 
 PUBLIC: dict[str, Callable[..., Any]] = {}  # what users call, by torch's name

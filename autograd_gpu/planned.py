@@ -145,13 +145,15 @@ PLANS = Plans()
 
 def worthwhile(roots: list[Any]) -> bool:
     """Whether a plan may pay: one of the roots, or of the nodes just behind them, works on a device or is large."""
-    near = roots
+    near = list(roots)
     for i in range(NEAR):
         if i == len(near):
             return False
         if near[i].large:
             return True
-        near = near + [parent for parent in near[i].parents if isinstance(parent, Node)]
+        for parent in near[i].parents:
+            if isinstance(parent, Node):
+                near.append(parent)  # noqa: PERF401  a list of one or two is slower
     return False
 
 

@@ -1,23 +1,23 @@
-"""How an operation of the table runs on Tensors: what it is computed in, and what its node keeps."""
+"""How an elementwise operation runs on Tensors: what it is computed in, and what its node keeps."""
 
-from collections.abc import Callable, Iterable, Sequence
-from functools import cache, lru_cache
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from numbers import Number
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import shapes, views, writes
-from .backends import Type, _numpy, type_for
+from . import shapes, writes
+from .backends import Type, type_for
 from .devices import cpu, device
 from .dtypes import FLOAT, bool_, combine, dtype, get_default_dtype, of_scalar, promote_types
-from .engine import UNWRITTEN, Version, outputs_of
+from .engine import UNWRITTEN
 from .errors import DeviceError, DtypeError
 from .fusion.direct import saved_by
 from .modes import modes
-from .nodes import LARGE, ArrayNode, ArrayOpNode, array_node_class, finish, node_class
-from .op import ArrayOp, Op, Operation
-from .tensor import LEAF, Tensor, user_line, wrap
+from .nodes import LARGE, ArrayNode, finish, node_class
+from .op import Op, Operation
+from .tensor import Tensor, wrap
 
 
 def is_operand(value: Any) -> bool:
@@ -164,7 +164,7 @@ def apply_elementwise(op: Op, operands: tuple[Any, ...], out: Tensor | None = No
     recorded = modes.grad and out is None
     found = recipe(op, tuple(kinds), tuple(needed) if recorded else (), get_default_dtype())
     computed, result = found.computed, found.result
-    raw = [_raw(value, computed) for value in values]
+    raw = [as_raw(value, computed) for value in values]
     if out is not None:
         tensors = [value for value in values if isinstance(value, Tensor)]
         if out._type.device is not computed.device:
@@ -186,7 +186,7 @@ def apply_elementwise(op: Op, operands: tuple[Any, ...], out: Tensor | None = No
     return out
 
 
-def _raw(value: Any, computed: Type) -> Any:
+def as_raw(value: Any, computed: Type) -> Any:
     """An operand as the backend takes it: an array on its device, or a number of its kind."""
     if not isinstance(value, Tensor):
         return computed.backend.scalar(value, computed.dtype)
@@ -226,157 +226,3 @@ def fits(values: Sequence[Any], out: Tensor, computed: Type) -> tuple[Any, ...] 
         (v._type, None if v._shape == out._shape else v._shape) if isinstance(v, Tensor) else own for v in values
     ]
     return None if all(kind == own for kind in kinds) else tuple(None if kind == own else kind for kind in kinds)
-
-
-class ArrayRecipe:
-    """How an operation on arrays runs on operands of some types, and how that is recorded."""
-
-    __slots__ = ("keep", "nodes", "on_host", "op", "type", "types")
-
-    def __init__(self, op: ArrayOp, types: tuple[Type | None, ...], needed: tuple[bool, ...]) -> None:
-        self.op, self.types = op, tuple([type_ for type_ in types if type_ is not None])
-        for type_ in self.types:
-            op.refuse(type_.dtype)
-        self.type = self.types[0]
-        self.on_host = self.type.backend is _numpy
-        self.keep = keeper(kept_values(op, needed), tuple([type_ is not None for type_ in types]))
-        self.nodes: dict[Any, type[ArrayOpNode]] = {}
-
-    def node(self, made: tuple[Type, ...], *, large: bool) -> type[ArrayOpNode]:
-        """The class of the nodes, where results have the types ``made``."""
-        types = (*self.types, *made)
-        own = array_node_class(self.op, types[:1] if len(set(types)) == 1 else types, large=large)
-        self.nodes[made, large] = own
-        return own
-
-
-array_recipe = lru_cache(maxsize=4096)(ArrayRecipe)
-
-
-def kept_values(op: ArrayOp, needed: tuple[bool, ...]) -> tuple[bool, ...]:
-    """Which operands, and whether the result, the rules of the ``needed`` operands name; () if none."""
-    if op.variadic:
-        return ()
-    names = {name for need, rule in zip(needed, op.needs, strict=False) if need for name in rule or ()}
-    kept = tuple(name in names for name in (*op.operands_of(len(needed)), "y"))
-    return kept if any(kept) else ()
-
-
-Keeper = Callable[[Sequence[Any], Tensor], tuple[tuple[Any, ...], tuple[Version, ...]]]
-
-
-@cache
-def keeper(kept: tuple[bool, ...], tensors: tuple[bool, ...]) -> Keeper:
-    """What a node saves of the operands and of the result ``y``, and the versions of that; one expression.
-
-    ``kept`` says of which, and ``tensors`` which operands are Tensors.
-    """
-    values = [*(f"x[{i}]" for i in range(len(tensors))), "y"][: len(kept)]
-    has_array = [*tensors, True]
-    saved = (
-        "None" if not k else f"{value}.array" if own else value
-        for k, own, value in zip(kept, has_array, values, strict=False)
-    )
-    versions = (
-        f"{value}._counter" if k and own else "UNWRITTEN"
-        for k, own, value in zip(kept, has_array, values, strict=False)
-    )
-    text = f"lambda x, y: (({''.join(f'{part}, ' for part in saved)}), ({''.join(f'{part}, ' for part in versions)}))"
-    return eval(text, {"UNWRITTEN": UNWRITTEN})  # type: ignore[no-any-return]  # noqa: S307  our own text
-
-
-def apply_array(op: ArrayOp, operands: tuple[Any, ...], params: dict[str, Any]) -> Any:
-    """``op`` on Tensors, recorded if gradients can flow; several results come as a tuple."""
-    raw: list[Any] = []
-    types: list[Type | None] = []
-    parents: list[Any] = []
-    where: Any = None  # the device that all tensors are on, or False
-    for position, value in enumerate(operands):
-        if not isinstance(value, Tensor):
-            value = as_operand(op, position, value)  # noqa: PLW2901
-            if isinstance(value, Tensor):
-                return apply_array(op, (*operands[:position], value, *operands[position + 1 :]), params)
-            raw.append(value)
-            types.append(None)
-            parents.append(None)
-            continue
-        type_ = value._type
-        raw.append(value.array)
-        types.append(type_)
-        parents.append(value if value._node is LEAF else value._node)
-        if type_.device is not where:
-            where = type_.device if where is None else False
-    needed: tuple[bool, ...] = ()
-    if op.has_rules and modes.grad:
-        needed = tuple([parent is not None for parent in parents])
-    found = array_recipe(op, tuple(types), needed)
-    type_ = found.type
-    if where is False:
-        type_ = type_for(type_.dtype, common_device(op, map(kind_of, operands)))
-        raw = [_raw(value, type_) if isinstance(value, Tensor) else value for value in operands]
-    if type_.backend is _numpy:
-        y = modes.quiet(op.forward, *raw, **params)
-    else:
-        with type_.backend.Scope(type_.device):
-            watch = modes.watch
-            y = op.forward(*raw, **params) if watch is None else watch.call(op.name, op.forward, *raw, **params)
-    several = isinstance(y, tuple)
-    outs = [_wrap_result(array, type_) for array in y] if several else [_wrap_result(y, type_)]
-    if True in needed and outs[0]._type.dtype.category >= FLOAT:
-        record_array(found, operands, raw, tuple(parents), outs, params, several=several)
-    if op.view and type_.backend.shares_memory(outs[0].array, raw[0]):
-        views.track(op, params, operands[0], outs, several=several)
-    return tuple(outs) if several else outs[0]
-
-
-def _wrap_result(array: Any, type_: Type) -> Tensor:
-    """The Tensor of what an operation on arrays of ``type_`` returned (NumPy returns scalars, too)."""
-    if type(array) is np.ndarray and array.dtype is type_.numpy and type_.backend is _numpy:
-        return wrap(array, type_)
-    return wrap(array if hasattr(array, "strides") and not isinstance(array, np.generic) else np.asarray(array))
-
-
-def record_array(
-    found: ArrayRecipe,
-    values: Sequence[Any],
-    raw: Sequence[Any],
-    parents: tuple[Any, ...],
-    outs: list[Tensor],
-    params: dict[str, Any],
-    *,
-    several: bool,
-) -> None:
-    """Give ``outs`` a node that keeps what the rules of the operands that need a cotangent name."""
-    op, out = found.op, outs[0]
-    large = not found.on_host or out.array.size >= LARGE
-    for array in raw:
-        large = large or (array.__class__ is np.ndarray and array.size >= LARGE)
-    made = (out._type,) if len(outs) == 1 else tuple([out._type for out in outs])
-    node = (found.nodes.get((made, large)) or found.node(made, large=large))()
-    node.saved, node.counters = found.keep(values, out)
-    for counter in node.counters:
-        if counter.count:
-            node.expected = tuple([counter.count for counter in node.counters])
-            break
-    if op.fits:
-        node.fit = fits(values, out, out._type)
-    node.params, node.shapes = params, tuple([v._shape if isinstance(v, Tensor) else () for v in values])
-    finish(node, parents, out)
-    if op.differentiable is None and several:
-        for one, edge in zip(outs, outputs_of(node, len(outs)), strict=True):
-            one._node = edge
-
-
-def apply(op: Operation, operands: tuple[Any, ...], params: dict[str, Any]) -> Any:
-    """Run ``op`` on operands of which one at least is a Tensor."""
-    if isinstance(op, Op):
-        if params or op.direct is None:
-            return apply_elementwise(op, operands, **params)
-        result = op.direct(*operands)
-        if result._node is not None:
-            result._node.line = user_line()
-        return result
-    return apply_array(op, operands, params)  # type: ignore[arg-type]
-
-
-Tensor._apply_op = staticmethod(apply)  # type: ignore[method-assign]

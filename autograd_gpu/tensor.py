@@ -12,7 +12,7 @@ import numpy as np
 
 from . import backends, engine
 from .backends import Type
-from .devices import device
+from .devices import cpu, device
 from .dtypes import FLOAT, dtype
 from .engine import Handle, Node, Output, Version
 from .errors import GraphError, ShapeError
@@ -242,7 +242,12 @@ class Tensor:
         elif self._grad._node is not None:
             self._grad = wrap(modes.quiet(operator.add, self._grad.array, grad), self._type, self._shape)
         else:
-            modes.quiet(operator.iadd, self._grad.array, grad)
+            own = self._grad.array
+            if self._type.device is cpu:
+                modes.quiet(operator.iadd, own, grad)
+            else:
+                with self._type.backend.Scope(self._type.device):
+                    self._type.backend.overwrite(TABLE.add, (own, grad), own)
             self._grad._counter.bump()
 
     def _own(self, grad: Any, *, shared: bool) -> Any:
@@ -251,7 +256,7 @@ class Tensor:
             own = self._type.backend.xp.empty_like(self.array)
             own[...] = grad
             return own
-        if shared or grad.base is not None:
+        if shared or not alone(grad):
             grad = grad.copy()
         return np.asarray(grad) if isinstance(grad, np.generic) else grad
 
@@ -337,6 +342,22 @@ def checked_by_hook(hook: Callable[..., Any], before: Tensor | None, after: Any)
     if after._shape != before._shape:
         raise GraphError(f"hook '{name}' has changed the size of value")
     return after
+
+
+def alone(array: Any) -> bool:
+    """Whether no other array is known to be in the memory of ``array``; of a view, if it is all of its base."""
+    return array.base is None or (_is_whole(array, array.base) and _holders_of_base(array) == _ONE_VIEW)
+
+
+def _is_whole(view: Any, base: Any) -> bool:
+    return base.__class__ is view.__class__ and base.base is None and base.nbytes == view.nbytes
+
+
+def _holders_of_base(view: Any) -> int:
+    return sys.getrefcount(view.base)
+
+
+_ONE_VIEW = _holders_of_base(np.empty(1)[:])  # and what the call holds itself, which not all Pythons count
 
 
 def as_tensor_grad(grad: Any) -> Tensor:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 from math import prod
 from typing import Any
 
@@ -13,9 +13,10 @@ from .dtypes import FLOAT, REDUCED, combine, dtype, float32, get_default_dtype, 
 from .errors import FusionError, ShapeError
 from .fused import Fused
 from .fused_node import FusedNode, Kind, Setting, View, live, node_class
+from .fused_record import Finish, finisher
 from .fusion.expr import Expr, slot
 from .fusion.interpret import level_of_shape, naturals
-from .fusion.program import Program, program
+from .fusion.program import Over, program
 from .fusion.reductions import ALL, ELEMENT, SUMS, levels
 from .fusion.reverse import pull
 from .nodes import LARGE
@@ -31,17 +32,23 @@ from .tensor import Tensor
 class Traced:
     """A function for arguments of certain shapes and types."""
 
-    forward: Program  # its roots are the results and what else the node keeps
+    forward: Over  # its roots are the results and what else the node keeps
     node: type[FusedNode] | None  # None where no gradient flows
     setting: Setting | None  # of the node
     fit: tuple[tuple[Type, Shape] | None, ...]  # of the node
     of: tuple[int, ...]  # the arguments that are operands
+    tensors: tuple[bool, ...]  # which of the operands, and of the further ones, are the user's tensors
     drawn: tuple[Drawn, ...]  # further operands
     views: tuple[View | None, ...]  # of the operands; () if there are none
     results: tuple[tuple[Type, Shape, View | None], ...]
     domain: Shape
     several: bool
     moved: bool  # whether a 0-d tensor on the CPU is beside others on a device
+
+    @cached_property
+    def finish(self) -> Finish:
+        """What makes Tensors of the results."""
+        return finisher(self)
 
 
 class Call:
@@ -248,7 +255,8 @@ def traced(op: Fused, arguments: tuple[Any, ...], needed: tuple[bool, ...]) -> T
         node = node_class(kind)
         extras = node.extras
         cotangents = views[count:][: op.differentiable]
-        setting = Setting(node, call.domain, shapes, (*views, *(None for _ in extras), *cotangents))
+        seen = (*views, *(None for _ in extras), *cotangents)
+        setting = Setting(node, call.domain, shapes, seen, on_host=call.device is cpu)
     forward = program(
         (*(formula for formula, _, _ in kept), *extras),
         (*call.at, *(levels(extra, call.levels)[extra] for extra in extras)),
@@ -261,11 +269,12 @@ def traced(op: Fused, arguments: tuple[Any, ...], needed: tuple[bool, ...]) -> T
     own = results[0]._type, call.domain
     types = [(call.tensors[n]._type, shapes[n]) if n in call.tensors else own for n in range(count)]
     return Traced(
-        forward,
+        Over.of(forward, call.domain, on_host=call.device is cpu),
         node,
         setting,
         tuple(None if kind == own else kind for kind in types),
         call.of,
+        tuple(n in call.tensors for n in range(count)),
         tuple(call.trace.drawn),
         views[:count] if any(views[:count]) else (),
         tuple((v._type, s, view) for v, s, view in zip(results, call.shapes_of_results(), views[count:], strict=True)),

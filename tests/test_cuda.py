@@ -99,6 +99,12 @@ assert ag.rand(2, device="cuda:1").array.device.id == 1
 assert ag.randperm(5, device="cuda:1").array.device.id == 1
 assert ag.zeros_like(x).array.device.id == 1
 assert ag.tensor([1.0, 2.0], device="cuda:1").cpu().tolist() == [1.0, 2.0]
+z = ag.ones(2, 4, 3, 2, 5, device="cuda:1").requires_grad_()
+for _ in range(3):
+    q, k, v = (z[:, :, i].transpose(1, 2) for i in range(3))
+    (ag.softmax(q @ k.mT, -1) @ v).sum().backward()
+    (g,) = ag.autograd.grad((z[0] * z[1]).sum(), z)
+    assert z.grad.array.device.id == g.array.device.id == 1
 ag.cuda.set_device(1)
 assert ag.zeros(1, device="cuda").get_device() == 1
 assert repr(ag.ones(1, device="cuda")) == "tensor([1.], device='cuda:1')"

@@ -329,6 +329,27 @@ def test_where_passes_0_to_what_is_not_taken_as_unfused_and_in_pytorch(device):
         assert_allclose(*derivatives(f(x).sum(), [x], None), expected.grad)
 
 
+@pytest.mark.parametrize("values", [(1.0, 0.0), (0.0, 1.0), (1.0, -0.0), (-0.0, 1.0), (2.0, 0.0)], ids=str)
+@pytest.mark.parametrize("of", [lambda f, x: x > 0, lambda f, x: x <= 0, lambda f, x: f.isnan(x)])
+def test_choices_between_two_numbers(values, of, device):
+    x = ours(np.array([math.nan, -1.0, 0.0, 2.0], np.float32), device)
+    got = ag.fuse(lambda x: ag.where(of(ag, x), *values) * x)(x)
+    expected = ag.where(of(ag, x), *values) * x
+    assert_array_equal(host(got), host(expected))
+    assert_array_equal(np.signbit(host(got)[1:]), np.signbit(host(expected)[1:]))
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int32", "int64"])
+@pytest.mark.parametrize("number", [1, 2.5, 0, 300])
+def test_integers_are_compared_with_numbers_as_unfused(dtype, number, device):
+    x, i = ours(np.arange(5.0), device), ours(np.array([0, 1, 2, 1, 0]).astype(dtype), device)
+
+    def function(x, i):
+        return ag.where(i < number, x, 0.0) + ag.where(i == number, 10 * x, 0.0)
+
+    assert_array_equal(host(ag.fuse(function)(x, i)), host(function(x, i)))
+
+
 def test_numpys_numbers_come_first_and_last(device):
     x = ours(np.ones(3), device, requires_grad=True)
     for function in (

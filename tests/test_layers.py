@@ -21,9 +21,9 @@ op fused streams
 ops/
 engine
 fusion/
-tensor edges rules nodes views writes record functions walks planned backward explaining methods extend values factory
+tensor edges rules nodes placing views writes record array_record array_calls functions dispatch walks planned backward explaining methods extend values factory
 conversion creation interchange keys indexing metadata random sampling topython typeinfo
-replay tracers symbols reducing picking fused_node tracing composites
+replay tracers symbols reducing picking fused_node fused_record tracing composites decisions
 legacy defaults serialization config _define custom array_functions
 autograd/ cuda/ nn/ special
 optim/

@@ -264,6 +264,97 @@ def test_a_product_is_one_call_of_cublas_and_so_is_each_gradient(shapes, rng):
     assert (len(backward.blas), len(backward.kernels)) == (2, 0)
 
 
+def laid_out(make, values, order):
+    """A leaf of ``values`` whose axes lie in memory in this ``order``, that with the longest strides first."""
+    return make(values.transpose(order).copy()).permute(*np.argsort(order).tolist()).detach().requires_grad_()
+
+
+ORDERS = [(0, 1, 2, 3), (0, 1, 3, 2), (0, 2, 1, 3), (2, 0, 1, 3), (1, 0, 2, 3), (3, 2, 1, 0)]
+
+
+@pytest.mark.parametrize("orders", [(a, b) for a in ORDERS for b in ORDERS[:4]], ids=str)
+def test_batches_of_two_axes_in_all_layouts_agree_with_torch(orders, device, rng):
+    torch = pytest.importorskip("torch")
+    values = random(rng, (2, 3, 4, 5)), random(rng, (2, 3, 5, 6))
+    found = []
+    for t, make in ((ag, lambda a: ours(a, device)), (torch, theirs)):
+        x, z = (laid_out(make, v, o) for v, o in zip(values, orders, strict=True))
+        y = (x @ z).transpose(1, 2) * 1
+        grads = t.autograd.grad((y * y).sum(), (x, z), create_graph=True)
+        found.append((y, *grads, *t.autograd.grad(sum((g * g).sum() for g in grads), (x, z))))
+    for mine, torchs in zip(*found, strict=True):
+        assert_same(mine, torchs)
+
+
+@pytest.mark.parametrize("shapes", [((3, 4, 5), (2, 3, 5, 6)), ((2, 3, 4, 5), (3, 5, 6)), ((2, 1, 4, 5), (1, 3, 5, 6))])
+def test_batches_of_two_axes_broadcast_as_in_torch(shapes, device, rng):
+    torch = pytest.importorskip("torch")
+    found = []
+    values = [random(rng, shape) for shape in shapes]
+    for t, make in ((ag, lambda a: ours(a, device)), (torch, theirs)):
+        x, z = (make(v).requires_grad_() for v in values)
+        y = x @ z
+        found.append((y, *t.autograd.grad((y * y).sum(), (x, z))))
+    for mine, torchs in zip(*found, strict=True):
+        assert_same(mine, torchs)
+
+
+@on_gpu
+def test_products_of_views_of_matrices_copy_nothing_on_a_gpu(rng):
+    cudasim = pytest.importorskip("cudasim")
+    x, w = (ours(random(rng, shape, "float32"), "cuda", requires_grad=True) for shape in ((8, 12), (6, 12)))
+    g = ours(random(rng, (4, 3), "float32"), "cuda")
+    with cudasim.trace() as trace:
+        y = x[::2, 2:9] @ w[::2, 2:9].T
+        parts = grad(y, (x, w), g, retain_graph=True)
+    assert [r.kind for r in trace.of("kernel", "d2d", "memset", "blas")] == ["blas"] * 3 + ["memset", "kernel"] * 2
+    with cudasim.trace() as trace:
+        again = grad(y, (x, w), g)
+    assert len(trace.blas) == 2
+    for a, b in zip(parts, again, strict=True):
+        np.testing.assert_array_equal(host(a), host(b))
+
+
+@on_gpu
+def test_a_batch_that_has_to_be_copied_is_copied_once(rng):
+    cudasim = pytest.importorskip("cudasim")
+    x, z = (ours(random(rng, shape, "float32"), "cuda", requires_grad=True) for shape in ((2, 5, 3, 4), (2, 5, 3, 6)))
+    with cudasim.trace() as forward:
+        y = x.permute(0, 2, 1, 3).mT @ z.transpose(1, 2)  # (2, 3, 4, 5) and (2, 3, 5, 6)
+    g = ours(random(rng, (2, 4, 3, 6), "float32"), "cuda").transpose(1, 2)
+    with cudasim.trace() as backward:
+        grad(y, (x, z), g)
+    assert [r.kind for r in forward.of("kernel", "blas")] == ["kernel", "kernel", "blas"]
+    assert [r.kind for r in backward.of("kernel", "blas")] == ["kernel", "blas", "blas"]
+
+
+@on_gpu
+def test_a_product_is_added_to_the_bias_in_its_place(rng):
+    cudasim = pytest.importorskip("cudasim")
+    x, w, b = (ours(random(rng, shape, "float32"), "cuda") for shape in ((64, 32), (128, 32), (128,)))
+    for _ in range(2):
+        with cudasim.trace() as trace:
+            y = ag.nn.functional.linear(x, w, b)
+    (kernel,) = trace.kernels
+    assert len(trace.blas) == 1
+    assert kernel.bytes_stored == y.nbytes
+    np.testing.assert_allclose(host(y), host(x) @ host(w).T + host(b), rtol=1e-4, atol=1e-5)
+
+
+def test_a_product_over_nothing_is_the_bias(device, rng):
+    bias = ours(random(rng, (3,), "float32"), device)
+    y = ag.addmm(bias, ag.ones(2, 0, device=device), ag.ones(0, 3, device=device))
+    np.testing.assert_array_equal(host(y), np.broadcast_to(host(bias), (2, 3)))
+
+
+def test_the_gradient_of_a_transposed_matrix_is_no_copy(device, rng):
+    w, x = ours(random(rng, (3, 4)), device, requires_grad=True), ours(random(rng, (2, 4)), device)
+    for product in (x @ w.T, ag.nn.functional.linear(x, w), ag.einsum("ij,kj", x, w)):
+        w.grad = None
+        product.sum().backward()
+        assert w.grad.is_contiguous()
+
+
 @on_gpu
 @pytest.mark.parametrize("dtype", ["float32", "complex128", "float16"])
 def test_batches_of_all_layouts_are_multiplied_on_a_gpu(dtype, rng):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from against_torch import agree, case, fits_difference_quotient, layouts, on_gpu
-from support import host, ours, theirs
+from support import assert_same, host, ours, theirs
 
 import autograd_gpu as ag
 from autograd_gpu.backward import grad
@@ -312,3 +312,27 @@ def test_backward_on_a_gpu_neither_copies_to_the_host_nor_waits(text):
         grad(y, x)
     assert seen.h2d_bytes == seen.d2h_bytes == 0
     assert not seen.syncs
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int16", "bfloat16", "float64", "complex64"])
+@pytest.mark.parametrize("text", ["y.reshape(6, 10)", "y.mT.reshape(-1)", "y.contiguous()", "y[:, :, ::2].flatten()"])
+def test_copies_of_what_is_repeated_agree_with_torch(text, dtype, device, rng):
+    pytest.importorskip("torch")
+    values = (rng.normal(size=(3, 1, 5)) * 3).astype(getattr(ag, dtype).numpy)
+    size = (3, 4, 5)
+    mine = eval(text, {"y": ours(values, device).expand(size)})
+    torchs = eval(text, {"y": theirs(values).expand(size)})
+    assert_same(mine, torchs)
+    assert mine.is_contiguous()
+
+
+@on_gpu
+def test_what_is_repeated_is_read_once_to_be_copied(rng):
+    cudasim = pytest.importorskip("cudasim")
+    x = ours(rng.normal(size=(2, 32, 1, 32, 1)).astype("f"), "cuda")
+    for _ in range(2):
+        with cudasim.trace() as trace:
+            y = x.expand(2, 32, 2, 32, 2).reshape(2, 64, 64)
+    (kernel,) = trace.kernels
+    assert kernel.bytes_stored == y.nbytes
+    assert kernel.bytes_loaded <= 2 * x.nbytes

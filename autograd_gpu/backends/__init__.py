@@ -2,8 +2,9 @@
 
 A backend module has: ``xp`` (the library's namespace), ``is_array``, ``device_of(array)``,
 ``elementwise(op, operands)`` and ``compute(op, operands, computed, result, out)`` (run a record),
-``overwrite(op, operands, out)``, ``matmul(a, b)``, ``total(x, axes, ...)`` (a sum or mean), ``indexing`` (take, put
-and add by index arrays), ``scalar(value, dtype)`` (a Python number as an operand), ``from_host``/``to_host``,
+``overwrite(op, operands, out)``, ``dense(x)`` (a copy without gaps), ``matmul(a, b)``,
+``multiplied_in_place(x)`` (whether that copies nothing), ``total(x, axes, ...)`` (a sum or mean), ``indexing`` (take,
+put and add by index arrays), ``scalar(value, dtype)`` (a Python number as an operand), ``from_host``/``to_host``,
 ``shares_memory``, ``empty``, ``Scope(device)`` (make it current). CuPy is imported only when CUDA is asked for.
 """
 
@@ -24,6 +25,7 @@ class Device:
     """How arrays on a CUDA device are computed with: by programs. fusion/forward.py fills this in."""
 
     compute: ClassVar[Callable[..., Any]]
+    dense: ClassVar[Callable[..., Any]]
     total: ClassVar[Callable[..., Any]]
     reduced: ClassVar[Callable[..., Any]]
 

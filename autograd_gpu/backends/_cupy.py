@@ -16,7 +16,7 @@ from ..errors import MissingCuda
 from . import Device, _numpy
 from . import _cupy_index as indexing  # noqa: F401  a part of this backend
 from . import _cupy_multi as multi
-from ._cupy_matmul import matmul as matmul  # noqa: PLC0414  a part of this backend
+from ._cupy_matmul import matmul, multiplied_in_place  # noqa: F401  parts of this backend
 from ._philox import Philox as Stream  # noqa: F401  a part of this backend
 
 if TYPE_CHECKING:
@@ -35,7 +35,12 @@ _CTYPES = {
 
 
 def device_of(array: Any) -> device:
-    return device("cuda", array.device.id)
+    return _numbered(array.data.device_id)
+
+
+@cache
+def _numbered(index: int) -> device:
+    return device("cuda", index)
 
 
 current = cupy.cuda.runtime.getDevice  # the number of the current device
@@ -114,6 +119,11 @@ def overwrite(op: "Op", operands: tuple[Any, ...], out: Any) -> None:
     """Write ``op`` of arrays into ``out``, of which they may be one, in its dtype."""
     own = dtype_of(out.dtype)
     Device.compute(op, operands, own, own, out)
+
+
+def dense(x: Any) -> Any:
+    """A copy of ``x``, the last axis innermost; by a kernel that reads what is repeated once, if something is."""
+    return Device.dense(x) if 0 in x.strides else x.copy(order="C")
 
 
 def total(

@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from ..op import Op
+import numpy as np
+
+from ..op import TABLE, Op
 from .expr import fold, slots, vjp
 
 
@@ -19,6 +21,14 @@ SAVED = "self.saved or self.unpack()"  # unpack() raises where saved arrays are 
 RESTORED = "self.restore()"
 
 
+def as_bool(x: float | None, other: float | None) -> str | None:
+    """The text of ``where({0}, x, other)`` of a bool, in the dtype ``computed``, if that chooses between 1 and 0."""
+    if x is None or other is None:
+        return None
+    texts = {("1.0", "0.0"): "{0}.astype(computed)", ("0.0", "1.0"): "(~{0}).astype(computed)"}  # 0 is not -0
+    return texts.get((str(float(x)), str(float(other))))
+
+
 def compile_pullback(
     op: Op,
     function: Callable[[Op], tuple[str, Any]],
@@ -27,26 +37,34 @@ def compile_pullback(
     *,
     item: bool = False,
     complex: bool = False,
+    computed: np.dtype | None = None,
 ) -> Callable[[Any, Any], tuple[Any, ...]]:
     """The method ``pullback(self, g)`` of ``op``'s nodes.
 
     The formulas become one line a step: ``function(op)`` gives the text that calls an op (with ``{0}``,
     ``{1}`` … for the operands) and what its name means, ``constant(value)`` what a number becomes, and
     ``unpack`` is the text of what was saved. So the same formulas run on arrays and on Tensors.
-    ``item`` turns a saved 0-d array into a scalar, with which NumPy computes eight times faster.
+    ``item`` turns a saved 0-d array into a scalar, with which NumPy computes eight times faster. Where arrays are
+    computed in the dtype ``computed``, a choice between 0 and 1 is a bool in it, which takes a fourth of ``np.where``.
     """
-    namespace: dict[str, Any] = {}
+    namespace: dict[str, Any] = {"computed": computed}
+    numbers: dict[str, float] = {}
+    bools: set[str] = set()
     lines: list[str] = []
 
     def let_constant(value: float) -> str:
         name = f"k{len(namespace)}"
-        namespace[name] = constant(value)
+        namespace[name], numbers[name] = constant(value), value
         return name
 
     def let(inner: Op, *args: str) -> str:
         text, namespace[inner.name] = function(inner)
+        if computed is not None and inner is TABLE.where and args[0] in bools:
+            text = as_bool(*(numbers.get(name) for name in args[1:])) or text
         lines.append(text.format(*args))
-        return f"t{len(lines) - 1}"
+        name = f"t{len(lines) - 1}"
+        (bools.add if inner.result == "bool" else bools.discard)(name)  # names of other formulas are the same
+        return name
 
     formulas = vjp(op, complex=complex)
     used = slots(*filter(None, formulas))

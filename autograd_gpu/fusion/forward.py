@@ -97,6 +97,18 @@ class Alike:
         return steps[0]
 
 
+@lru_cache(maxsize=64)
+def copying(kind: dtype) -> Program:
+    """The program of a copy."""
+    return program((slot(0),), (ELEMENT,), (kind,), (kind,), float32 if kind in REDUCED else kind, 1, "copy")
+
+
+def dense(x: Any, size: Shape | None = None) -> Any:
+    """A copy of a CuPy array without gaps, the last axis innermost, and repeated to ``size``."""
+    made = copying(dtype_of(x.dtype))
+    return (made.run((x,), size) if modes.watch is not None else run(made, (x,), size, (None,)))[0]
+
+
 @lru_cache(maxsize=1024)
 def summing(kind: dtype, computed: dtype, result: dtype, level: int, axes: int, *, divided: bool) -> Program:
     """The program of a sum to its target, or over the last ``axes`` axes (ROW) or all (ALL), divided by a number."""
@@ -189,5 +201,6 @@ def reduced(name: str, x: Any, axes: Shape | None, *, keepdims: bool) -> Any:
 
 
 backends.Device.compute = staticmethod(compute)
+backends.Device.dense = staticmethod(dense)
 backends.Device.total = staticmethod(total)
 backends.Device.reduced = staticmethod(reduced)

@@ -114,24 +114,28 @@ class AtOnce:
         at = At(domain, axes, tuple(slice(0, n) for n in domain)) if of_program.placed else None
         self.call = of_program.small.call
         self.place = domain, shapes[ROW], domain[len(domain) - axes :], at, (), (), ()
-        self.roots = [
-            (shapes[level], shapes[level] if target is None else target, d.numpy)
-            for level, target, d in zip(program.levels, targets, program.outputs, strict=True)
-        ]
-        self.sums = [
-            summed_axes(natural, shape) if prod(natural) != prod(shape) else () for natural, shape, _ in self.roots
-        ]
+        self.roots = []
+        for level, target, d, new in zip(program.levels, targets, program.outputs, of_program.small.new, strict=True):
+            natural = shapes[level]
+            shape = natural if target is None else target
+            summed = summed_axes(natural, shape) if prod(natural) != prod(shape) else ()
+            keepdims = len(natural) - len(summed) != len(shape)
+            self.roots.append((natural, shape, d.numpy, summed, keepdims, new))
 
     def __call__(self, values: Sequence[Any]) -> list[np.ndarray]:
-        made = self.call(*values, *self.place)
         results = []
-        for value, (natural, shape, d), axes in zip(made, self.roots, self.sums, strict=True):
-            if axes:
-                value = np.add.reduce(full(value, natural), axis=axes, keepdims=True)  # noqa: PLW2901
+        made = self.call(*values, *self.place)
+        for value, (natural, shape, d, summed, keepdims, new) in zip(made, self.roots):  # noqa: B905  strict costs
+            if summed:
+                value = value if value.shape == natural else full(value, natural)  # noqa: PLW2901
+                value, new = np.add.reduce(value, summed, keepdims=keepdims), True  # type: ignore[call-overload]  # noqa: PLW2901
+            if new and value.dtype is d and value.shape == shape:
+                results.append(value if shape else np.asarray(value))
+                continue
             if value.shape != shape:
                 same = value.size == prod(shape)
                 value = value.reshape(shape) if same else np.array(np.broadcast_to(value, shape), d)  # noqa: PLW2901
-            own = value.base is None and not any([value is v for v in values])  # noqa: C419  a list is faster
+            own = new or (value.base is None and not any([value is v for v in values]))  # noqa: C419  is faster
             results.append(np.asarray(value).astype(d, copy=not own))
         return results
 

@@ -236,14 +236,15 @@ class Tiles(NamedTuple):
         laid = [(NUMBER, ()) if x.number else rows_layout(grid, i, vector) for i, x in enumerate(inputs)]
         letters = [letter for letter, _ in laid]
         batches, rows, columns = (axis.size for axis in grid[:3])
-        sums = sum(output.reduction is not None for output in outputs)
+        sums = any(output.reduction is not None for output in outputs)
+        by_column = any(output.by_column for output in outputs)
         if along:
             values = sum(letter in (DENSE, STRIDED, COLUMN_WISE) for letter in letters)
             values += sum(output.by_column for output in outputs)
             tiling = row_tiling(columns, max(values, 1), vector, by_column=COLUMN_WISE in letters)
         else:
-            tiling = column_tiling(grid, sums, vector, letters)
-        if along and batches * rows == 1 and not any(output.by_column for output in outputs):
+            tiling = column_tiling(grid, vector, letters, sums=sums, by_column=by_column)
+        if along and batches * rows == 1 and not by_column:
             tiling = WHOLE
         tiles = 1 if along else blocks_for(columns, tiling.width * tiling.items)
         together = sums and (rows * columns <= SMALL if along else alone(rows, columns))
@@ -269,14 +270,14 @@ class Tiles(NamedTuple):
         )
 
 
-def column_tiling(grid: Grid, sums: int, vector: int, letters: list[str]) -> Tiling:
+def column_tiling(grid: Grid, vector: int, letters: list[str], *, sums: bool, by_column: bool) -> Tiling:
     """How a block's threads share rows and columns that need nothing of each other but sums of columns.
 
     Where there are values of each row, a thread reads them for several columns at once.
     """
     batches, rows, columns = (axis.size for axis in grid[:3])
     few = power_of_two(rows) if rows <= 4 else 1024
-    if sums and alone(rows, columns) and batches * columns <= 1024 * cuda().processors():
+    if by_column and alone(rows, columns) and batches * columns <= 1024 * cuda().processors():
         return Tiling(32, min(32, few), 1)  # one block has all rows, so many threads share them
     items = 4 if vector == 1 and ROW_WISE in letters and not sums and columns >= 128 else vector
     width = min(across(-(-columns // items)), 64 if sums or COLUMN_WISE in letters else 256)

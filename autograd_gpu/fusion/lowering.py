@@ -28,6 +28,7 @@ class Lowering:
     Tiles: type[Any] = Tiles
     leaves_parts = True  # whether a sum may stay in parts
     shares = True  # whether neighbours along an axis of a kernel may share elements
+    fewest = 8  # rows that keep the threads of a block busy: for fewer, batches take their place
 
     def __init__(self, program: "Program", specs: tuple[Spec | None, ...], domain: Shape) -> None:
         row, elements = prod(domain[len(domain) - program.axes :]), prod(domain)
@@ -189,7 +190,7 @@ class Lowering:
         few = batches.size == 1 and columns.size >= LONG and rows.size < self.processors()
         if any(columns.summed) and not along and few and not any(rows.summed):
             batches, rows = rows, batches  # then each row's columns are shared by blocks
-        elif any(batches.summed) and not any(rows.summed):
+        elif not any(rows.summed) and (any(batches.summed) or rows.size < min(self.fewest, batches.size)):
             batches, rows = rows, batches
         grid = Grid(batches, rows, columns, swapped=batches is not grid.batches and grid.batches.size > 1)
         outputs = []

@@ -51,7 +51,7 @@ class Interpreted:
 class OnHost(Lowering):
     """Lowering to calls of compiled kernels, and to NumPy for few elements."""
 
-    Line, Tiles, leaves_parts, shares = calls.Line, calls.Tiles, False, False
+    Line, Tiles, leaves_parts, shares, fewest = calls.Line, calls.Tiles, False, False, 0
 
     def __init__(self, program: "Program", specs: tuple[Spec | None, ...], domain: Shape) -> None:
         super().__init__(program, specs, domain)
@@ -176,6 +176,13 @@ def run(program: "Program", values: Sequence[Any], domain: Shape, targets: Seque
     if (prepared := prepare(program, specs, domain, tuple(targets), limit)) is None:
         return interpret.run(program, values, domain, targets)
     return prepared.run(values)
+
+
+def at_once(
+    program: "Program", domain: Shape, targets: tuple[Shape | None, ...]
+) -> Callable[[Sequence[Any]], list[np.ndarray]] | None:
+    """The function of the values of ``program`` over so few elements that it is never compiled, unless always."""
+    return interpret.prepared(program, domain, targets) if prod(domain) < FROM else None
 
 
 def in_memory(value: Any) -> Any:

@@ -14,7 +14,7 @@ from typing import Any
 from .. import backends
 from ..backends import _numpy
 from ..dtypes import REDUCED, dtype, float32
-from ..engine import Output, Parts
+from ..engine import Output, Parts, Pending
 from ..modes import modes
 from ..op import TABLE, Op
 from . import device
@@ -138,6 +138,17 @@ class Shown(Call):
 
 
 @dataclass
+class Settle:
+    """A cotangent of which ``Pending`` parts, and perhaps an array, have arrived."""
+
+    inputs: tuple[int, ...]
+
+    def run(self, values: list[Any], nodes: list[Any]) -> list[Any]:
+        first, *others = [values[i] for i in self.inputs]
+        return [sum(others, first).settled()]
+
+
+@dataclass
 class Plan:
     """The steps of a backward pass, and which of the values that they leave is the gradient of which leaf.
 
@@ -184,6 +195,7 @@ class Builder:
         self.numbers = {node: number for number, node in enumerate(nodes)}
         self.grads: dict[int, Formula] = {}
         self.several: dict[int, dict[int, Formula]] = {}  # of nodes with several results, by the results' numbers
+        self.pending: dict[int, list[int]] = {}  # values that are parts of cotangents, and Pending
         self.retained: list[tuple[int, int]] = []
         self.shown: set[int] = set()  # values that users may hold
         self.awaited = Counter(self.numbers[p] for n in order for p in nodes[n].parents if p is not None)
@@ -191,6 +203,7 @@ class Builder:
         for i, root in enumerate(roots):
             self.deliver(root, self.of_value(i))
         for number in order:
+            self.settle(number)
             if number in self.grads or number in self.several:
                 self.take(number)
             else:
@@ -315,11 +328,22 @@ class Builder:
         for parent, value in zip(node.parents, made, strict=False):  # indices have no cotangent
             if parent is None:
                 continue
+            if isinstance(self.values[value], Pending):
+                self.awaited[self.numbers[parent]] -= 1
+                self.pending.setdefault(self.numbers[parent], []).append(value)
+                continue
             part = None if self.values[value] is None else self.of_value(value)
             if isinstance(node, Output) and part is not None:
                 self.hand_on(node, part)
             else:
                 self.deliver(self.numbers[parent], part)
+
+    def settle(self, target: int) -> None:
+        """Compute the cotangent of ``target`` if there are parts of it that are Pending."""
+        if parts := self.pending.pop(target, []):
+            other = self.grads.get(target)
+            inputs = (*parts, *(() if other is None else (self.force(other),)))
+            self.grads[target] = self.of_value(*self.do(Settle(inputs)))
 
     def compose(self, number: int) -> None:
         """Grow the formulas of the operands' cotangents of a node."""
@@ -427,6 +451,8 @@ class Builder:
 
     def finish_leaves(self) -> list[tuple[int, int, bool]]:
         """Compute what is left, the leaves' gradients: leaf, value, and whether others hold the value too."""
+        for target in list(self.pending):
+            self.settle(target)
         for target in list(self.grads):
             if self.value(formula := self.grads[target]) is None:
                 self.grads[target] = self.of_value(self.force(formula))

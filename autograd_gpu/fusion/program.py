@@ -4,7 +4,7 @@ On CuPy it is one kernel (or a few, see device.py), on NumPy a loop over tiles (
 arrays are large (see native.py).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, reduce
 from typing import Any
@@ -57,6 +57,30 @@ class Program:
         if modes.watch is not None:
             return modes.watch.run(self, road, values, domain, targets)  # type: ignore[no-any-return]
         return road.run(self, values, domain, targets)  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True, eq=False)
+class Over:
+    """A program over a domain that is known, as are the targets; on few elements on the host it is one function."""
+
+    program: Program
+    domain: Shape
+    targets: tuple[Shape | None, ...]
+    at_once: Callable[[Sequence[Any]], list[Any]] | None
+
+    @classmethod
+    def of(
+        cls, program: Program, domain: Shape, targets: Sequence[Shape | None] | None = None, *, on_host: bool
+    ) -> "Over":
+        """``program`` over ``domain``."""
+        wanted = (None,) * len(program.roots) if targets is None else tuple(targets)
+        return cls(program, domain, wanted, native.at_once(program, domain, wanted) if on_host else None)
+
+    def run(self, values: Sequence[Any]) -> list[Any]:
+        """What the program gives, of arrays whose shapes broadcast to the domain."""
+        if self.at_once is not None and modes.watch is None and modes.compiling != "always":
+            return modes.quiet(self.at_once, values)  # type: ignore[no-any-return]
+        return self.program.run(values, self.domain, self.targets)
 
 
 @lru_cache(maxsize=2048)

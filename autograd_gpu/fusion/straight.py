@@ -11,6 +11,7 @@ import numpy as np
 from ..backends._words import uniform
 from ..dtypes import FLOAT, REDUCED, bool_, dtype
 from ..op import TABLE
+from .direct import as_bool
 from .expr import ZERO, Expr, const, fold, slot, slots
 from .reductions import (
     ALL,
@@ -94,13 +95,14 @@ class Function(NamedTuple):
 
     ``line`` and ``row`` are the domain with 1 in place of the last axes, and these axes; ``reals`` and
     ``truths`` are arrays of the domain's shape to compute in, as many as these numbers say; the roots that are
-    ``direct`` are written into ``outs``.
+    ``direct`` are written into ``outs``. ``new`` says which roots are arrays that are made here.
     """
 
     call: Callable[..., tuple[Any, ...]]
     reals: int
     truths: int
     direct: tuple[bool, ...]
+    new: tuple[bool, ...]
 
 
 def kind_of(d: dtype | None) -> int:
@@ -153,6 +155,7 @@ class Writer:
         self.program, self.levels, self.summed = program, levels, summed
         self.real = real_of(program.computed)
         self.steps: list[Step] = []
+        self.numbers: dict[str, Any] = {}  # constants, and texts of integers, by the names of what they are as reals
         self.namespace: dict[str, Any] = {
             "full": full, "inf": inf, "number": self.real.type, "picked": picked, "computed": self.real,
             "uniform": uniform,
@@ -163,6 +166,7 @@ class Writer:
         formulas = program.roots if self.levels is None else with_picks(program.roots)
         roots = fold(formulas, var=self.variable, const=self.constant, call=self.call)
         direct = tuple(self.is_direct(i, roots) for i in range(len(roots)))
+        self.leave_out_unread({name for name, _, _ in roots})
         outs = {root[0]: f"outs[{i}]" for i, root in enumerate(roots) if direct[i]}
         count = self.allot(outs, {name for name, _, _ in roots})
         lines = [*self.prepared()]
@@ -173,7 +177,9 @@ class Writer:
         inputs = "".join(f"x{i}, " for i in range(len(program.inputs)))
         text = f"def call({inputs}domain, line, row, at, reals, truths, outs):\n    " + "\n    ".join(lines)
         exec(compile(text, f"<{program.name}>", "exec"), self.namespace)  # noqa: S102  our own text
-        return Function(self.namespace["call"], count[REAL], count[TRUTH], direct)
+        made = {step.name for step in self.steps if not step.text.startswith("at.")}
+        new = tuple(name in made for name, _, _ in roots)
+        return Function(self.namespace["call"], count[REAL], count[TRUTH], direct, new)
 
     # --- values ----------------------------------------------------------------------------------------
 
@@ -195,14 +201,29 @@ class Writer:
     def constant(self, value: float) -> Value:
         name = f"k{len(self.namespace)}"
         self.namespace[name] = np.asarray(value, self.real.type(0).real.dtype)
+        self.numbers[name] = value
         return name, REAL, ALL
+
+    def integer(self, name: str) -> str:
+        """The number ``name`` as an integer, if it is one: so integers are compared without being converted."""
+        number = self.numbers.get(name)
+        if isinstance(number, str):
+            return number
+        if number is None or number != number // 1 or abs(number) >= 1 << 53:
+            return name
+        own = f"{name}i"
+        self.namespace[own] = np.asarray(int(number))
+        return own
 
     def call(self, op: Any, *args: Value) -> Value:
         level = level_of(op, *(level for _, _, level in args))
         names = tuple(name for name, _, _ in args)
         if isinstance(op, Place):
             kind = INTEGER if op is POSITION else REAL
-            return self.step(PLACES[op].format(*names), names, kind), kind, level
+            name = self.step(PLACES[op].format(*names), names, kind)
+            if op is COUNT:
+                self.numbers[name] = "at.columns"
+            return name, kind, level
         if isinstance(op, Reduction):
             return self.reduction(op, *args[0][:2]), REAL, level
         values = [i for i in range(op.arity) if i not in op.conditions]
@@ -210,6 +231,12 @@ class Writer:
         if op.result != "bool" and (kind == REAL or op.result == "float"):
             kind = REAL
             names = tuple(self.widened(*args[i][:2]) if i in values else name for i, name in enumerate(names))
+        if op.result == "bool" and any(args[i][1] == INTEGER for i in values):
+            names = tuple(self.integer(name) for name in names)
+        if op is TABLE.where and self.levels is None and args[0][1] == TRUTH and self.real.kind == "f":
+            chosen_from = [self.numbers.get(name) for name in names[1:]]
+            if str not in map(type, chosen_from) and (text := as_bool(*chosen_from)) is not None:
+                return self.step(text.format(names[0]), names[:1], kind), kind, level
         kind = TRUTH if op.result == "bool" else kind
         function = self.namespace[op.name] = chosen if op is TABLE.where else op.numpy
         writes = self.levels is not None and level == ELEMENT and kind != INTEGER and (op.writes or function is chosen)
@@ -234,6 +261,15 @@ class Writer:
         start = "" if op.numpy is np.add else f", {'-' if op.numpy is np.maximum else ''}inf"
         values = self.widened(name, kind)
         return self.step(f"{function}(full({values}, {domain}), {over}{start})", (values,), REAL)
+
+    def leave_out_unread(self, read: set[str]) -> None:
+        """Drop steps whose values are neither in ``read`` nor needed for these."""
+        kept = []
+        for step in reversed(self.steps):
+            if step.name in read:
+                kept.append(step)
+                read.update(step.reads)
+        self.steps = kept[::-1]
 
     # --- where values go -------------------------------------------------------------------------------
 

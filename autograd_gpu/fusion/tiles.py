@@ -1,6 +1,7 @@
 """Formulas that write into arrays, as NumPy calls on one cache-sized tile after another."""
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -25,18 +26,25 @@ class Tiles:
         stored = tensors[0][0].dtype
         narrow = dtype_of(stored) in REDUCED
         computed = float32.numpy if narrow else stored
-        scalars = [np.asarray(number, computed) for number in numbers]
-        longest = min(TILE, max(first.size for first, *_ in tensors))
+        scalars = as_arrays(computed, *numbers)
+        longest = min(TILE, max([arrays[0].size for arrays in tensors]))
         scratch = [np.empty(longest, computed) for _ in range(self.scratch)]
         for arrays in tensors:
-            for start in range(0, arrays[0].size, TILE):
-                tiles = [array[start : start + TILE] for array in arrays]
+            size = arrays[0].size
+            for start in range(0, size, TILE):
+                tiles = arrays if size <= TILE else [array[start : start + TILE] for array in arrays]
                 rest = tiles[0].size
                 wide = [tile.astype(computed) for tile in tiles] if narrow else tiles
-                self.run(*wide, *scalars, *(part[:rest] for part in scratch))
+                self.run(*wide, *scalars, *[part[:rest] for part in scratch])
                 if narrow:
                     for tile, value in zip(tiles[self.first :], wide[self.first :], strict=True):
                         tile[...] = value
+
+
+@lru_cache(maxsize=64)
+def as_arrays(computed: np.dtype, *numbers: float) -> tuple[np.ndarray, ...]:
+    """Numbers as arrays, which NumPy takes faster: those of the steps of an optimizer are often the same."""
+    return tuple(np.asarray(number, computed) for number in numbers)
 
 
 def compile_tile(

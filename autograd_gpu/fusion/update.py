@@ -63,8 +63,8 @@ class Update:
         return update
 
     def _on_host(self, type_: Type, places: "Places", values: list[float]) -> Callable[[], None]:
-        tensors = [(first, *others) for first, (_, *others) in places]
-        if not all(array.flags.writeable for arrays in tensors for array in arrays[self.reads :]):
+        tensors = [(first, *row[1:]) for first, row in places]
+        if not all([array.flags.writeable for arrays in tensors for array in arrays[self.reads :]]):  # noqa: C419
             raise ValueError(f"{self.name}: an array that is to be updated is read-only; update a copy of it")
         if pays(tensors):
             real = type_.dtype.to_real()

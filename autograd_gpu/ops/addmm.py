@@ -188,7 +188,7 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
         return matmul(input, transposed)
     rows = input if input.ndim == 2 else folded(input)
     if bias is None:
-        y = product_of_matrices(rows, transposed, columns=True)
+        y = product_of_matrices(rows, transposed)
     else:
         check_tensors("linear", input=input, weight=weight, bias=bias)
         _check_addmm(bias, rows, transposed)

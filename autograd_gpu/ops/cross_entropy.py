@@ -1,12 +1,15 @@
 """Losses of class probabilities: of their logarithms, and of the scores from which softmax makes them."""
 
 import warnings
+from functools import partial
 from typing import Any
+
+import numpy as np
 
 from ..devices import cpu
 from ..dtypes import FLOAT, int64, uint8
 from ..errors import DtypeError, ShapeError
-from ..fused import Fused
+from ..fused import Decision, Fused, Seen, decided
 from ..op import TABLE, functional
 from .loss import (
     check_constant,
@@ -26,12 +29,17 @@ Shape = tuple[int, ...]
 # The axes ``dims``, of which there is one, are those of the classes; targets have it, too, with size 1.
 
 
+def _of_target(x: Any, target: Any, dims: Shape) -> Any:
+    """What ``x`` has for the targets, whose values on the CPU are known to be classes or not to count."""
+    return TABLE.gather(x, target, dim=dims[0], exists=target.device is cpu)
+
+
 def _weights(target: Any, weight: Any, input: Any, dims: Shape, ignore_index: int) -> tuple[Any, Any]:
     """Which targets count, and the weight of each target's class, 0 where it does not count."""
     kept = target != ignore_index
     if weight is None:
         return kept, kept.to(input.dtype)
-    return kept, TABLE.where(kept, TABLE.gather(expanded(weight, input.shape), target, dim=dims[0]), 0.0)
+    return kept, TABLE.where(kept, _of_target(expanded(weight, input.shape), target, dims), 0.0)
 
 
 def _mean_of(losses: Any, shares: Any, dims: Shape, reduction: str) -> Any:
@@ -43,7 +51,8 @@ def _mean_of(losses: Any, shares: Any, dims: Shape, reduction: str) -> Any:
 
 def _nll(input: Any, target: Any, weight: Any, dims: Shape, ignore_index: int, reduction: str) -> Any:
     kept, shares = _weights(target, weight, input, dims, ignore_index)
-    losses = -TABLE.gather(input, target, dim=dims[0]) * shares
+    losses = -_of_target(input, target, dims)
+    losses = losses if weight is None else losses * shares
     return _mean_of(TABLE.where(kept, losses, 0.0), shares, dims, reduction)
 
 
@@ -70,7 +79,8 @@ def _classes(
 ) -> Any:
     kept, shares = _weights(target, weight, input, dims, ignore_index)
     rest, total = _log_softmax(input, dims)
-    losses = (total - TABLE.gather(rest, target, dim=dims[0])) * shares
+    losses = total - _of_target(rest, target, dims)
+    losses = losses if weight is None else losses * shares
     losses = _smoothed(losses, _of_each_class(rest, total, weight), dims, smoothing)
     return _mean_of(TABLE.where(kept, losses, 0.0), shares, dims, reduction)
 
@@ -148,29 +158,35 @@ def _check_weight(weight: Any, input: Any, classes: int, prefix: str = "") -> No
         raise DtypeError(f"expected scalar type {input.dtype.scalar_name} but found {weight.dtype.scalar_name}")
 
 
-def _check_classes(target: Any, classes: int, ignore_index: int) -> None:
-    """IndexError, naming it, for a target that is no class (on the CPU)."""
-    if target.device is cpu:
-        wrong = (target.array < 0) | (target.array >= classes)
-        wrong &= target.array != ignore_index
-        if wrong.any():
-            raise IndexError(f"Target {target.array[wrong][0]} is out of bounds.")
+def _check_classes(classes: int, ignore_index: int, target: Any) -> None:
+    """IndexError, naming it, for a target that is no class."""
+    array = target.array
+    unsigned = array.view(f"u{array.itemsize}")  # in which a negative one is very large
+    if np.maximum.reduce(unsigned, None, initial=0) < classes:
+        return
+    wrong = (array < 0) | (array >= classes)
+    wrong &= array != ignore_index
+    if wrong.any():
+        raise IndexError(f"Target {array[wrong][0]} is out of bounds.")
 
 
-def _of_classes(ops: tuple[Fused, ...], input: Any, target: Any, weight: Any, ignore_index: int, *more: Any) -> Any:
-    """The loss ``ops`` (see above) of checked arguments."""
+def _of_classes(
+    ops: tuple[Fused, ...], input: Any, target: Any, weight: Any, ignore_index: int, *more: Any
+) -> Decision:
+    """The loss ``ops`` (see above) of checked arguments; on the CPU it looks at the classes."""
     _check_target(input, target)
     dim = min(input.ndim - 1, 1)
     classes = input.shape[dim]
     if weight is not None:
         check_constant("nll_loss_forward", weight=weight)
         _check_weight(weight, input, classes)
-    _check_classes(target, classes, ignore_index)
-    target = TABLE.reshape(target, size=(*target.shape, 1) if input.ndim > 1 else (1,))
-    return ops[input.ndim > 2](input, target, weight, (dim,), ignore_index, *more)
+    seen = Seen(target, (*target.shape, 1) if input.ndim > 1 else (1,))
+    check = partial(_check_classes, classes, ignore_index) if target.device is cpu else None
+    return Decision(ops[input.ndim > 2], (input, seen, weight, (dim,), ignore_index, *more), check, target)
 
 
 @loss(before="ignore_index")
+@decided
 def nll_loss(
     input: Any,
     target: Any,
@@ -189,6 +205,7 @@ def nll_loss(
 
 
 @loss(before="ignore_index")
+@decided
 def cross_entropy(
     input: Any,
     target: Any,
@@ -226,7 +243,7 @@ def cross_entropy(
         _check_weight(weight, input, input.shape[dim], "cross_entropy: ")
     if dim < input.ndim - 1:
         target = TABLE.permute(target, dims=(0, *range(2, input.ndim), 1))
-    return OF_PROBABILITIES[reduction](input, target, weight, (dim,), reduction, smoothing)
+    return Decision(OF_PROBABILITIES[reduction], (input, target, weight, (dim,), reduction, smoothing))
 
 
 @functional

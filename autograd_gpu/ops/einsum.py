@@ -12,7 +12,7 @@ from ..errors import DtypeError, ShapeError
 from ..op import TABLE, public
 from ..shapes import dim_of
 from .arguments import is_tensor
-from .linalg import check_tensors
+from .linalg import check_tensors, product_of_batches, product_of_matrices
 from .reduce import Dims
 from .shape import reshape
 
@@ -205,9 +205,9 @@ def _contracted(
     left = _arranged(x, xs, batch + rows + summed)
     right = _arranged(y, ys, batch + summed + columns)
     if batch:
-        product = TABLE.bmm(reshape(left, (b, m, k)), reshape(right, (b, k, n)))
+        product = product_of_batches(reshape(left, (b, m, k)), reshape(right, (b, k, n)))
     else:
-        product = TABLE.mm(reshape(left, (m, k)), reshape(right, (k, n)), columns=False)
+        product = product_of_matrices(reshape(left, (m, k)), reshape(right, (k, n)))
     return TABLE.view(product, size=tuple(sizes[c] for c in labels)), labels
 
 
@@ -325,7 +325,7 @@ def _paired(a: Any, b: Any, ones: list[int], twos: list[int]) -> Any:
     k = prod(a.shape[i] for i in ones)
     left = reshape(TABLE.permute(a, dims=(*rows, *ones)), (prod(a.shape[i] for i in rows), k))
     right = reshape(TABLE.permute(b, dims=(*twos, *columns)), (k, prod(b.shape[j] for j in columns)))
-    product = TABLE.mm(left, right, columns=False)
+    product = product_of_matrices(left, right)
     return TABLE.view(product, size=tuple([a.shape[i] for i in rows] + [b.shape[j] for j in columns]))
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from functools import reduce
+from itertools import accumulate
 from typing import Any
 
 from ..backends import of
@@ -11,8 +12,10 @@ from ..errors import ShapeError
 from ..op import TABLE, ArrayOp, public
 from ..shapes import dim_of
 from .arguments import numpy_names, tensor_list
-from .index import narrow
+from .index import SELECT, narrow
 from .shape import Shape, atleast_1d, atleast_2d, atleast_3d, reshape
+
+Key = tuple[Any, ...]
 
 LEGACY_EMPTY = (0,)  # a 1-d tensor without elements can be joined to any, and adds nothing
 
@@ -40,35 +43,43 @@ def _cat_vjp(g: Any, shapes: tuple[Shape, ...], dim: int) -> tuple[Any, ...]:
     )
 
 
+def _along(dim: int, place: Any) -> Key:
+    return (*(slice(None),) * dim, place, ...)
+
+
+def _split_keys(sizes: Shape, dim: int) -> list[Key]:
+    ends = accumulate(sizes)
+    return [_along(dim, slice(end - size, end)) for size, end in zip(sizes, ends, strict=True)]
+
+
 def _split(x: Any, sizes: Shape, dim: int) -> tuple[Any, ...]:
-    views, start = [], 0
-    for size in sizes:
-        views.append(x[(slice(None),) * dim + (slice(start, start + size),)])
-        start += size
-    return tuple(views)
-
-
-def _parts(g: Any, count: int, sizes: Iterable[Shape]) -> list[Any]:
-    """The cotangents of ``count`` results of the given sizes: zeros where none came back."""
-    known = next(iter(g.values()))
-    return [g[i] if i in g else TABLE.zeros_of(known, size=size) for i, size in zip(range(count), sizes, strict=True)]
+    return tuple(x[key] for key in _split_keys(sizes, dim))
 
 
 def _split_vjp(g: Any, shape: Shape, sizes: Shape, dim: int) -> Any:
-    return TABLE.cat(*_parts(g, len(sizes), ((*shape[:dim], n, *shape[dim + 1 :]) for n in sizes)), dim=dim)
+    keys = _split_keys(sizes, dim)
+    return TABLE.put_together(*g.values(), keys=[keys[i] for i in g], size=shape, gaps=len(g) < len(sizes))
 
 
 def _unbind(x: Any, dim: int) -> tuple[Any, ...]:
-    return tuple(x[(slice(None),) * dim + (i, ...)] for i in range(x.shape[dim]))
+    return tuple(x[_along(dim, i)] for i in range(x.shape[dim]))
 
 
 def _unbind_vjp(g: Any, shape: Shape, dim: int) -> Any:
-    return TABLE.stack(*_parts(g, shape[dim], [shape[:dim] + shape[dim + 1 :]] * shape[dim]), dim=dim)
+    return TABLE.put_together(*g.values(), keys=[_along(dim, i) for i in g], size=shape, gaps=len(g) < shape[dim])
+
+
+def _put_together(*values: Any, keys: list[Key], size: Shape, gaps: bool) -> Any:
+    xp = of(values[0]).xp
+    z = (xp.zeros if gaps else xp.empty)(size, values[0].dtype)
+    for key, value in zip(keys, values, strict=True):
+        z[key] = value
+    return z
 
 
 # fmt: off
-ArrayOp("zeros_of", "input", lambda x, size: of(x).xp.zeros(size, x.dtype), None,
-        "zeros of input's dtype, of another size")
+ArrayOp("put_together", "values", _put_together, lambda g, keys: tuple(SELECT(g, key=key) for key in keys),
+        "values in parts of an array of size, and zeros in the gaps", variadic=True)
 ArrayOp("cat", "tensors", _cat, _cat_vjp, "tensors one after the other along dim", variadic=True, fits=True)
 ArrayOp("stack", "tensors", lambda *arrays, dim: of(arrays[0]).xp.stack(_same_dtype(arrays), axis=dim),
         lambda g, dim: TABLE.unbind(g, dim=dim), "tensors one after the other along a new axis dim",

@@ -10,12 +10,13 @@ from typing import Any
 
 from ..backends import of
 from ..errors import DtypeError, ShapeError
+from ..layouts import by_columns, dense_matrices
 from ..op import NUMBER, TABLE, ArrayOp, public
 from ..shapes import broadcast, dim_of
 from .arguments import is_tensor
 from .precision import in_float32
 from .reduce import conj
-from .shape import Shape, reshape
+from .shape import Shape, reshaped
 
 # What C++ calls the dtypes, in one of torch's messages.
 C_NAMES = {
@@ -52,16 +53,22 @@ def matmul_of(a: Any, b: Any) -> Any:
 
 def of_left(g: Any, other: Any, alpha: Any = 1) -> Any:
     """The cotangent of ``a`` in ``alpha * a @ other``, of matrices or batches."""
-    part = TABLE.mm(g, adjoint(other), columns=False) if g.ndim == 2 else TABLE.bmm(g, adjoint(other))
-    return scaled(part, alpha.conjugate())
+    product = TABLE.mm if g.ndim == other.ndim == 2 else TABLE.bmm
+    return scaled(product(g, adjoint(other), columns=False), alpha.conjugate())
 
 
 def of_right(g: Any, other: Any, alpha: Any = 1, *, columns: bool = False) -> Any:
-    """The cotangent of ``b`` in ``alpha * other @ b``; if ``b`` is a transposed view, ``columns``, so is this."""
+    """The cotangent of ``b`` in ``alpha * other @ b``; if ``b`` lies by ``columns``, so does this."""
     if columns:
         return of_right(conj(other), conj(g), alpha).mT
-    part = TABLE.mm(adjoint(other), g, columns=False) if g.ndim == 2 else TABLE.bmm(adjoint(other), g)
-    return scaled(part, alpha.conjugate())
+    product = TABLE.mm if g.ndim == other.ndim == 2 else TABLE.bmm
+    return scaled(product(adjoint(other), g, columns=False), alpha.conjugate())
+
+
+def gathered(x: Any) -> Any:
+    """Batches of matrices as they are if they can be multiplied in place, else a copy: one for several products."""
+    array = x.array if is_tensor(x) else x
+    return x if of(array).multiplied_in_place(array) else TABLE.gathered(x)
 
 
 def outer_conj(a: Any, b: Any) -> Any:
@@ -94,10 +101,14 @@ ArrayOp("mm", "input, mat2", lambda a, b, columns: matmul_of(a, b),
         {"input": lambda g, mat2: of_left(g, mat2),  # noqa: PLW0108
          "mat2": lambda g, input, columns: of_right(g, input, columns=columns)},  # noqa: A006
         "matrix · matrix", takes=NUMBER)
-ArrayOp("bmm", "input, mat2", matmul_of,
+ArrayOp("bmm", "input, mat2", lambda a, b, columns: matmul_of(a, b),
         {"input": lambda g, mat2, shape: summed_to(of_left(g, mat2), shape),
-         "mat2": lambda g, input, shape: summed_to(of_right(g, input), shape)},  # noqa: A006
+         "mat2": lambda g, input, shape, columns: summed_to(of_right(g, input, columns=columns), shape)},  # noqa: A006
         "matrix · matrix for each of a batch; batches broadcast", takes=NUMBER)
+ArrayOp("gathered", "input", dense_matrices, lambda g: g, "a copy of matrices without gaps", node="UnsafeViewBackward0")
+ArrayOp("batch_of", "input", lambda x, size: x.reshape(size),
+        lambda g, shape: gathered(TABLE.reshape(g, size=shape)), "products of matrices as a batch",
+        node="UnsafeViewBackward0")
 ArrayOp("cross", "input, other", in_float32(lambda a, b, dim: of(a).xp.cross(a, b, axis=dim)),
         {"input": lambda g, other, dim: TABLE.cross(conj(other), g, dim=dim),
          "other": lambda g, input, dim: TABLE.cross(g, conj(input), dim=dim)},  # noqa: A006
@@ -194,13 +205,18 @@ def mm(input: Any, mat2: Any) -> Any:
     return product_of_matrices(input, mat2)
 
 
-def product_of_matrices(input: Any, mat2: Any, *, columns: bool = False) -> Any:
-    """``mm`` of what are matrices; ``columns`` says that ``mat2`` is a transposed view."""
+def product_of_matrices(input: Any, mat2: Any) -> Any:
+    """``mm`` of what are matrices."""
     check_multiply(input, mat2)
     if input.dtype is not mat2.dtype:
         one, two = C_NAMES[input.dtype.name], C_NAMES[mat2.dtype.name]
         raise DtypeError(f"expected m1 and m2 to have the same dtype, but got: {one} != {two}")
-    return TABLE.mm(input, mat2, columns=columns)
+    return TABLE.mm(input, mat2, columns=by_columns(mat2.array))
+
+
+def product_of_batches(input: Any, mat2: Any) -> Any:
+    """``bmm`` of what are batches of matrices, which broadcast."""
+    return TABLE.bmm(input, mat2, columns=by_columns(mat2.array))
 
 
 def check_batches(batch1: Any, batch2: Any) -> None:
@@ -225,7 +241,7 @@ def bmm(input: Any, mat2: Any) -> Any:
     check_tensors("bmm", input=input, mat2=mat2)
     check_batches(input, mat2)
     check_scalar_type(input, mat2)
-    return TABLE.bmm(input, mat2)
+    return product_of_batches(input, mat2)
 
 
 @public
@@ -241,7 +257,7 @@ def matmul(input: Any, other: Any) -> Any:
     """
     if not (is_tensor(input) and is_tensor(other)):
         check_tensors("matmul", input=input, other=other)
-    a, b = input.ndim, other.ndim
+    a, b = len(input._shape), len(other._shape)
     if a == b == 2:
         return product_of_matrices(input, other)
     if not a or not b:
@@ -257,24 +273,26 @@ def matmul(input: Any, other: Any) -> Any:
 
 def folded(input: Any) -> Any:
     """A batch of matrices (or a vector) as one matrix with all rows."""
-    return reshape(input, (prod(input.shape[:-1]), input.shape[-1]))
+    shape = input._shape
+    size = prod(shape[:-1]), shape[-1]
+    return TABLE.view(input, size=size) if input.is_contiguous() else reshaped(input, size)
 
 
 def _batched(input: Any, other: Any) -> Any:
     """``matmul`` of batches (or of a matrix or vector and a batch)."""
-    row = input.ndim == 1
+    row = len(input._shape) == 1
     if row:
         input = TABLE.unsqueeze(input, dim=0)
-    batch = broadcast(tuple(input.shape[:-2]), tuple(other.shape[:-2]))
-    n, k = input.shape[-2:]
-    if k != other.shape[-2]:
+    (*of_input, n, k), (*of_other, rows, m) = input._shape, other._shape
+    batch = broadcast(tuple(of_input), tuple(of_other))
+    if k != rows:
         raise ShapeError(
             f"Expected size for first two dimensions of batch2 tensor to be: {[prod(batch), k]} "
-            f"but got: {[prod(batch), other.shape[-2]]}."
+            f"but got: {[prod(batch), rows]}."
         )
     check_scalar_type(input, other)
-    product = TABLE.bmm(input, other)
-    return TABLE.reshape(product, size=(*batch, *(() if row else (n,)), other.shape[-1]))
+    product = product_of_batches(gathered(input), gathered(other))
+    return TABLE.batch_of(product, size=(*batch, m) if row else (*batch, n, m))
 
 
 @public

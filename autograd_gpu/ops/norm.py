@@ -7,7 +7,7 @@ import numpy as np
 
 from ..dtypes import FLOAT, REDUCED, float32
 from ..errors import DtypeError, ShapeError
-from ..fused import Fused
+from ..fused import Decision, Fused, decided
 from ..op import TABLE, public
 
 Shape = tuple[int, ...]
@@ -121,6 +121,7 @@ def _check_shape(name: str, parameter: Any, shape: Shape) -> None:
 
 
 @public(method=False, functional=True)
+@decided
 def layer_norm(
     input: Any,
     normalized_shape: Any,
@@ -142,10 +143,11 @@ def layer_norm(
     _check_shape("weight", weight, shape)
     _check_shape("bias", bias, shape)
     dim = tuple(range(input.ndim - len(shape), input.ndim))
-    return NATIVE_LAYER_NORM(input, weight, bias, dim, eps)
+    return Decision(NATIVE_LAYER_NORM, (input, weight, bias, dim, eps))
 
 
 @public(method=False, functional=True)
+@decided
 def rms_norm(input: Any, normalized_shape: Any, weight: Any = None, eps: float | None = None) -> Any:
     """``input / sqrt(mean(input**2) + eps) * weight`` over the last axes.
 
@@ -159,10 +161,13 @@ def rms_norm(input: Any, normalized_shape: Any, weight: Any = None, eps: float |
     if eps is None:
         eps = float(np.finfo((float32 if input.dtype in REDUCED else input.dtype).numpy).eps)
     dim = tuple(range(input.ndim - len(shape), input.ndim))
-    return RMS_NORM(input, dim, eps) if weight is None else SCALED_RMS_NORM(input, weight, dim, eps)
+    if weight is None:
+        return Decision(RMS_NORM, (input, dim, eps))
+    return Decision(SCALED_RMS_NORM, (input, weight, dim, eps))
 
 
 @public(method=False, functional=True)
+@decided
 def group_norm(
     input: Any,
     num_groups: int,
@@ -191,4 +196,4 @@ def group_norm(
     channels = shape[1] // num_groups
     of_channels = (num_groups, channels, 1)
     sizes = (shape[0], num_groups, channels, prod(shape[2:])), of_channels, of_channels
-    return NATIVE_GROUP_NORM(input, weight, bias, sizes, float(eps))
+    return Decision(NATIVE_GROUP_NORM, (input, weight, bias, sizes, float(eps)))

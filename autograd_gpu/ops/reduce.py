@@ -8,7 +8,6 @@ import numpy as np
 
 from ..backends import of
 from ..dtypes import ALL, COMPLEX, FLOAT, REDUCED, bool_, dtype, get_default_dtype, uint8
-from ..dtypes import of as dtype_of
 from ..errors import DtypeError, ShapeError
 from ..fused import Fused
 from ..op import TABLE, ArrayOp, public
@@ -54,7 +53,8 @@ def spread(g: Any, shape: Dims, dim: Dims, keepdim: bool) -> Any:
 
 def conj(x: Any) -> Any:
     """The complex conjugate of ``x`` (an array or a Tensor), which for a real one is itself."""
-    return TABLE.conj(x) if (x.dtype if isinstance(x.dtype, dtype) else dtype_of(x.dtype)).is_complex else x
+    own = x.dtype
+    return TABLE.conj(x) if (own.is_complex if isinstance(own, dtype) else own.kind == "c") else x
 
 
 # What elements are summed in where not in their own dtype; 16-bit floats are rounded once, at the end.

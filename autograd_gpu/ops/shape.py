@@ -57,6 +57,11 @@ def _view(x: Any, size: Shape) -> Any:
     return x.reshape(size)
 
 
+def _reshape(x: Any, size: Shape) -> Any:
+    repeated = 0 in x.strides and not viewable(x.shape, x.strides, size)
+    return (of(x).dense(x) if repeated else x).reshape(size)
+
+
 def writable(y: Any) -> Any:
     """A view that NumPy made read-only out of prudence, as one that can be written to if its memory can."""
     if isinstance(y, np.ndarray) and isinstance(y.base, np.ndarray) and y.base.flags.writeable:
@@ -76,9 +81,9 @@ def _as_before(g: Any, shape: Shape) -> Any:
 
 # fmt: off
 ArrayOp("view", "input", _view, _as_before, "the elements in another shape, without a copy", view=True)
-ArrayOp("reshape", "input", lambda x, size: x.reshape(size), _as_before,
+ArrayOp("reshape", "input", _reshape, _as_before,
         "the elements in another shape, copied if need be", node="UnsafeViewBackward0")
-ArrayOp("contiguous", "input", lambda x: x.copy(order="C"), lambda g: g,
+ArrayOp("contiguous", "input", lambda x: of(x).dense(x), lambda g: g,
         "a copy with the last axis innermost", node="CloneBackward0")
 for _name, _node in (("squeeze_all", "SqueezeBackward0"), ("squeeze", "SqueezeBackward1"),
                      ("squeeze_dims", "SqueezeBackward2")):
@@ -135,10 +140,11 @@ def view(self: Any, *size: Any) -> Any:
 @one_or_many("shape")
 def reshape(input: Any, shape: Shape) -> Any:
     """The elements in another shape: a view where the strides allow one, else a copy. One size may be -1."""
-    return _reshaped(input, known_size(shape, prod(input.shape)))
+    return reshaped(input, known_size(shape, prod(input.shape)))
 
 
-def _reshaped(input: Any, size: Shape) -> Any:
+def reshaped(input: Any, size: Shape) -> Any:
+    """``reshape`` to a ``size`` that is known to fit."""
     if viewable(input.shape, input.stride(), size):
         return TABLE.view(input, size=size)
     return TABLE.reshape(TABLE.contiguous(input), size=size)
@@ -172,7 +178,7 @@ def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
         return reshape(input, 1)
     if start == end:
         return input
-    return _reshaped(input, (*input.shape[:start], prod(input.shape[start : end + 1]), *input.shape[end + 1 :]))
+    return reshaped(input, (*input.shape[:start], prod(input.shape[start : end + 1]), *input.shape[end + 1 :]))
 
 
 @public

@@ -5,7 +5,7 @@ from math import inf
 from typing import Any
 
 from ..dtypes import FLOAT
-from ..fused import Fused
+from ..fused import Decision, Fused, decided
 from ..op import TABLE, functional, public
 from ..shapes import dim_of
 from .precision import cast
@@ -57,14 +57,15 @@ for _name, _function, _gradient in (
     )
 
 
-def _along(op: Any, input: Any, dim: int, dtype: Any) -> Any:
-    """``op`` of the records above along one axis, on ``input`` cast to ``dtype``."""
+def _along(op: Any, input: Any, dim: int, dtype: Any) -> Decision:
+    """A call of ``op`` of the records above along one axis, on ``input`` cast to ``dtype``."""
     axis = dim_of(dim, input.ndim)
     dims = (axis,) if input.ndim else ()
-    return op(input if dtype is None else cast(input, dtype), dims)
+    return Decision(op, (input if dtype is None else cast(input, dtype), dims))
 
 
 @public
+@decided
 def softmax(input: Any, dim: int, dtype: Any = None) -> Any:
     """``exp(input) / sum(exp(input))`` along ``dim``: positive numbers that sum to 1.
 
@@ -79,6 +80,7 @@ def softmax(input: Any, dim: int, dtype: Any = None) -> Any:
 
 
 @public
+@decided
 def log_softmax(input: Any, dim: int, dtype: Any = None) -> Any:
     """The logarithm of ``softmax``, without its rounding and underflow.
 

@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd.grad_mode import enable_grad, no_grad
+from ..autograd.grad_mode import enable_grad
 from ..creation import full_like
 from ..dtypes import float32, float64, get_default_dtype
 from ..errors import DeviceError, GraphError, ShapeError, Unsupported
 from ..fusion.update import Fixed, Update
+from ..modes import modes
 from ..tensor import Tensor, user_line, wrap
 from ..writes import check_memory, check_writable
 from .optimizer import Group, Optimizer
@@ -38,8 +39,9 @@ class Kept:
         """Whether all is where it was."""
         if names != self.names or state is not (self.state or None) or self.param.array is not self.arrays[0]:
             return False
-        for name, tensor, array in zip(names, self.tensors[1:], self.arrays[1:], strict=True):
-            if tensor.array is not array or self.state.get(name) is not tensor:
+        for i, name in enumerate(names, 1):
+            tensor = self.tensors[i]
+            if tensor.array is not self.arrays[i] or self.state.get(name) is not tensor:
                 return False
         return True
 
@@ -101,14 +103,18 @@ class Fused(Optimizer):
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        with no_grad():
+        before, modes.grad = modes.grad, False
+        try:
             rounds = [(group, unrepeated(group["params"])) for group in self.param_groups]
             for i in range(max(len(lists) for _, lists in rounds)):
                 self._step([(group, lists[i]) for group, lists in rounds if i < len(lists)])
+        finally:
+            modes.grad = before
         return loss
 
     def _step(self, groups: list[tuple[Group, list[Tensor]]]) -> None:
         stepped: list[tuple[Kept, float]] = []
+        entered: list[Kept] = []
         work: dict[tuple[Any, ...], tuple[dict[str, float], list[tuple[Any, Fixed]]]] = {}
         for group, params in groups:
             names, update = tuple(self._keeps(group)), self._update(group)
@@ -120,6 +126,7 @@ class Fused(Optimizer):
                 kept = self._kept.get(id(param))
                 if kept is None or not kept.is_current(state, names):
                     kept = self._enter(group, param, state or {}, names)
+                    entered.append(kept)
                 if grad._type is not param._type or grad._shape != param._shape:
                     check_fits(param, "grad", grad)
                 check_writable(param)
@@ -136,12 +143,14 @@ class Fused(Optimizer):
         for kept, steps in stepped:
             for tensor in kept.tensors:
                 tensor._counter.bump()
-            kept.param._counter.writer, kept.param._counter.operation = line, ""
+            version = kept.param._counter
+            version.writer, version.operation = line, ""
             if self.counts:
                 kept.state["step"].array[...] = steps + 1
-            if kept.state and self._kept.get(id(kept.param)) is not kept:
-                self.state[kept.param] = kept.state
+        for kept in entered:
             self._kept[id(kept.param)] = kept
+            if kept.state:
+                self.state[kept.param] = kept.state
 
     def _enter(self, group: Group, param: Tensor, state: dict[str, Any], names: tuple[str, ...]) -> Kept:
         """What a step needs of a parameter that is new, or of which something has moved; its state may be a new one."""
