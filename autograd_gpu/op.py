@@ -257,7 +257,7 @@ class ArrayOp(Operation):
 
     def __call__(self, *operands: Any, **params: Any) -> Any:
         for operand in operands:
-            if hasattr(operand, "_apply_op"):
+            if operand.__class__ is not np.ndarray and hasattr(operand, "_apply_op"):  # to find none takes long
                 return operand._apply_op(self, operands, params)
         return self.forward(*operands, **params)
 

@@ -31,8 +31,11 @@ class Tiles:
         scratch = [np.empty(longest, computed) for _ in range(self.scratch)]
         for arrays in tensors:
             size = arrays[0].size
+            if size <= TILE and not narrow:
+                self.run(*arrays, *scalars, *[part[:size] for part in scratch])
+                continue
             for start in range(0, size, TILE):
-                tiles = arrays if size <= TILE else [array[start : start + TILE] for array in arrays]
+                tiles = [array[start : start + TILE] for array in arrays]
                 rest = tiles[0].size
                 wide = [tile.astype(computed) for tile in tiles] if narrow else tiles
                 self.run(*wide, *scalars, *[part[:rest] for part in scratch])

@@ -119,9 +119,10 @@ def place(type_: Type, array: Any) -> Any:
     """Where the elements of a dense array lie, in the order of its memory: see ``Places``."""
     if type_.device.type == "cuda":
         return array.data.ptr
-    if not array.flags.c_contiguous:
-        array = array.transpose(outer_to_inner(array))
-    array = array.reshape(-1)
+    if array.ndim != 1:
+        if not array.flags.c_contiguous:
+            array = array.transpose(outer_to_inner(array))
+        array = array.reshape(-1)
     return array.view(type_.dtype.to_real().numpy) if type_.dtype.is_complex else array
 
 

@@ -51,18 +51,23 @@ def matmul_of(a: Any, b: Any) -> Any:
     return of(a).matmul(a, b)
 
 
+def product_of(a: Any, b: Any) -> Any:
+    """The product of arrays; of Tensors, as an operation on matrices or batches."""
+    if not (is_tensor(a) or is_tensor(b)):
+        return matmul_of(a, b)
+    return (TABLE.mm if a.ndim == b.ndim == 2 else TABLE.bmm)(a, b, columns=False)
+
+
 def of_left(g: Any, other: Any, alpha: Any = 1) -> Any:
     """The cotangent of ``a`` in ``alpha * a @ other``, of matrices or batches."""
-    product = TABLE.mm if g.ndim == other.ndim == 2 else TABLE.bmm
-    return scaled(product(g, adjoint(other), columns=False), alpha.conjugate())
+    return scaled(product_of(g, adjoint(other)), alpha.conjugate())
 
 
 def of_right(g: Any, other: Any, alpha: Any = 1, *, columns: bool = False) -> Any:
     """The cotangent of ``b`` in ``alpha * other @ b``; if ``b`` lies by ``columns``, so does this."""
     if columns:
         return of_right(conj(other), conj(g), alpha).mT
-    product = TABLE.mm if g.ndim == other.ndim == 2 else TABLE.bmm
-    return scaled(product(adjoint(other), g, columns=False), alpha.conjugate())
+    return scaled(product_of(adjoint(other), g), alpha.conjugate())
 
 
 def gathered(x: Any) -> Any:
@@ -211,7 +216,7 @@ def product_of_matrices(input: Any, mat2: Any) -> Any:
     if input.dtype is not mat2.dtype:
         one, two = C_NAMES[input.dtype.name], C_NAMES[mat2.dtype.name]
         raise DtypeError(f"expected m1 and m2 to have the same dtype, but got: {one} != {two}")
-    return TABLE.mm(input, mat2, columns=by_columns(mat2.array))
+    return input._apply_op(TABLE.mm, (input, mat2), {"columns": by_columns(mat2.array)})
 
 
 def product_of_batches(input: Any, mat2: Any) -> Any:
