@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from . import functions
+from . import array_calls, functions
 from .dtypes import FLOAT, INT
 from .functions import DIRECT, INNER, OPERATOR, function_of
+from .layouts import by_columns
 from .op import COMPARISONS, FUNCTIONAL, IN_PLACE, METHODS, OPERATORS, PUBLIC, TABLE, UNARY, Op
 from .record import apply_elementwise, is_operand
 from .tensor import Tensor, wrap
@@ -84,6 +85,20 @@ def _operator(function: Callable[..., Any], *, swap: bool = False) -> Callable[[
     return method
 
 
+_matmul = _operator(METHODS["matmul"])
+_mm = array_calls.function_of(TABLE.mm, 2)
+_COLUMNS = {"columns": False}, {"columns": True}  # which operations do not write to
+
+
+def _times(self: Tensor, other: Any) -> Any:
+    """``@``, which has little to ask where both are matrices of one type that fit."""
+    if isinstance(other, Tensor) and self._type is other._type:
+        size, others = self._shape, other._shape
+        if len(size) == len(others) == 2 and size[1] == others[0]:
+            return _mm((self, other), _COLUMNS[by_columns(other.array)])
+    return _matmul(self, other)
+
+
 def operators() -> dict[str, Callable[..., Any]]:
     """Tensor's special methods by name."""
     found: dict[str, Callable[..., Any]] = {}
@@ -102,6 +117,7 @@ def operators() -> dict[str, Callable[..., Any]]:
         "pow": _power,
         "invert": _inverted,
         "pos": METHODS["positive"],
+        "matmul": _times,
     }
     return {f"__{python}__": function for python, function in found.items()}
 
