@@ -211,6 +211,15 @@ def test_tilings_leave_enough_registers(name, columns):
     assert not nvrtc.lacks_registers(text(tiling))
 
 
+def test_a_block_has_room_for_what_its_rows_share():
+    def text(tiling):
+        return rows([(Expr(SUM, x * y * z * w), ROW, None)], ("float64",) * 4, "rccc", tiling, "float64")
+
+    assert nvrtc.compiled(text(kernels.row_tiling(2000, 3, 2, shared=3 * 8))).code
+    with pytest.raises(AssertionError, match="too much shared"):
+        nvrtc.compiled(text(Tiling(128, 2, 16, 2)))
+
+
 # --- large arrays ----------------------------------------------------------------------------------------
 
 

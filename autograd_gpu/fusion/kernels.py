@@ -24,6 +24,7 @@ MEDIUM = 2**19  # elements that blocks sum alone of which each has some columns
 KEPT = 64  # values that a thread keeps in registers, of 512 threads or fewer
 EACH = 48  # of them that are enough to keep the memory busy
 LONGEST = 16  # columns of a row for each thread at most: more take long to compile
+ROOM = 24576  # bytes of shared memory that a block takes for what its rows share; it can have twice that
 MOST = 65535  # blocks along the second and third axis of a grid
 WHOLE = Tiling(512, 1, 0)  # of a row of any length, so that no other length needs another kernel
 NO_WORD = re.compile(r"\W")
@@ -241,7 +242,8 @@ class Tiles(NamedTuple):
         if along:
             values = sum(letter in (DENSE, STRIDED, COLUMN_WISE) for letter in letters)
             values += sum(output.by_column for output in outputs)
-            tiling = row_tiling(columns, max(values, 1), vector, by_column=COLUMN_WISE in letters)
+            read = [x.dtype for x, letter in zip(inputs, letters, strict=True) if letter == COLUMN_WISE]
+            tiling = row_tiling(columns, max(values, 1), vector, sum(d.numpy.itemsize for d in read if d is not None))
         else:
             tiling = column_tiling(grid, vector, letters, sums=sums, by_column=by_column)
         if along and batches * rows == 1 and not by_column:
@@ -308,10 +310,10 @@ def across(pieces: int) -> int:
     return power_of_two(pieces) if pieces <= 32 else -(-pieces // 32) * 32
 
 
-def row_tiling(columns: int, values: int, vector: int = 1, *, by_column: bool = False) -> Tiling:
+def row_tiling(columns: int, values: int, vector: int = 1, shared: int = 0) -> Tiling:
     """How a block's threads share rows of ``columns``, each keeping so many ``values`` of a column.
 
-    A block has more rows at a time where there are values ``by_column``, which it reads once.
+    A block has more rows at a time where rows share values of ``shared`` bytes a column, for which it has room.
     """
     pieces = -(-columns // vector)
     each = max(min(LONGEST, EACH // values) // vector, 1)  # pieces for a thread
@@ -321,4 +323,5 @@ def row_tiling(columns: int, values: int, vector: int = 1, *, by_column: bool = 
     items = -(-pieces // width) * vector
     if width > 512 and items > min(LONGEST, KEPT // 4 // values):  # it has a quarter of the registers
         return Tiling(512, 1, 0, vector)
-    return Tiling(width, max((256 if by_column else 128) // width, 1), items, vector)
+    height = 1 if shared * width * items > ROOM else max((256 if shared else 128) // width, 1)
+    return Tiling(width, height, items, vector)
