@@ -191,7 +191,7 @@ def test_a_row_is_measured_and_written(tmp_path):
 def test_the_peak_memory_of_a_pass_is_that_of_its_results():
     (mebibytes,) = cpu.peaks(["fused"], tiny=True)[1]["fused"]
     results = 3 * 4 * 10**6 / 2**20  # the value and both gradients
-    assert 0.9 * results < mebibytes < 2 * results
+    assert 0.75 * results < mebibytes < 2 * results  # what small passes before it gave back serves again
 
 
 def test_results_that_are_not_those_of_torch_stop_it():
