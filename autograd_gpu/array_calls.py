@@ -160,5 +160,6 @@ def function_of(op: ArrayOp, count: int) -> Callable[[tuple[Any, ...], dict[str,
         "user_line": user_line,
     }  # fmt: skip
     exec(compile(source(op, count), f"{__file__}: {op.name}", "exec"), namespace)  # noqa: S102  our own text
-    made = op.on_tensors[count] = namespace[op.name]
-    return made  # type: ignore[no-any-return]
+    made: Callable[[tuple[Any, ...], dict[str, Any]], Any] = namespace[op.name]
+    op.on_tensors[count] = made
+    return made

@@ -40,7 +40,8 @@ def finisher(found: "Traced") -> Finish:
     lines.append("return " + ", ".join(f"y{j}" for j in range(len(found.results))) + "," * found.several)
     text = "def finish(x, arrays, made):\n    " + "\n    ".join(lines)
     exec(compile(text, f"{__file__}: {found.forward.program.name}", "exec"), names)  # noqa: S102  our own text
-    return names["finish"]  # type: ignore[no-any-return]
+    finish: Finish = names["finish"]
+    return finish
 
 
 def of_node(found: "Traced") -> list[str]:

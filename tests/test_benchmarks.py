@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from numpy.testing import assert_allclose
 from support import host
+from test_native import COMPILERS
 
 import autograd_gpu as ag
 
@@ -188,10 +189,12 @@ def test_a_row_is_measured_and_written(tmp_path):
 
 
 @pytest.mark.skipif(not cpu.STATUS.exists(), reason="a process's memory is read there")
-def test_the_peak_memory_of_a_pass_is_that_of_its_results():
+@pytest.mark.skipif(not COMPILERS, reason="no C++ compiler: tiles use the memory again that small passes gave back")
+def test_the_peak_memory_of_a_pass_is_that_of_its_results(monkeypatch):
+    monkeypatch.delenv("AUTOGRAD_GPU_COMPILER", raising=False)
     (mebibytes,) = cpu.peaks(["fused"], tiny=True)[1]["fused"]
     results = 3 * 4 * 10**6 / 2**20  # the value and both gradients
-    assert 0.75 * results < mebibytes < 2 * results  # what small passes before it gave back serves again
+    assert 0.9 * results < mebibytes < 2 * results
 
 
 def test_results_that_are_not_those_of_torch_stop_it():

@@ -54,7 +54,7 @@ def matmul_of(a: Any, b: Any) -> Any:
 def product_of(a: Any, b: Any) -> Any:
     """The product of arrays; of Tensors, as an operation on matrices or batches."""
     if not (is_tensor(a) or is_tensor(b)):
-        return of(a).matmul(a, b)
+        return matmul_of(a, b)
     return (TABLE.mm if a.ndim == b.ndim == 2 else TABLE.bmm)(a, b, columns=False)
 
 
@@ -102,7 +102,7 @@ ArrayOp("vdot", "input, other", lambda a, b: matmul_of(conj(a), b),
 ArrayOp("mv", "input, vec", matmul_of,
         {"input": lambda g, vec: outer_conj(g, vec), "vec": lambda g, input: TABLE.mv(adjoint(input), g)},  # noqa: A006, PLW0108
         "matrix · vector", takes=NUMBER)
-ArrayOp("mm", "input, mat2", lambda a, b, columns: of(a).matmul(a, b),
+ArrayOp("mm", "input, mat2", lambda a, b, columns: matmul_of(a, b),
         {"input": lambda g, mat2: of_left(g, mat2),  # noqa: PLW0108
          "mat2": lambda g, input, columns: of_right(g, input, columns=columns)},  # noqa: A006
         "matrix · matrix", takes=NUMBER)
